@@ -1,0 +1,4 @@
+//! stub
+pub fn members_page() -> String {
+    String::new()
+}
