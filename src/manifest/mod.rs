@@ -1,0 +1,166 @@
+//! Manifests: YAML text to declared jobs, with everything that is wrong said at once.
+//!
+//! Reads no files itself; scripts come through [`ReadScript`]. Knows no members by name but those of the
+//! manifest's own header: the job's members are the table's business.
+
+mod decode;
+mod header;
+mod set;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+pub use set::DesiredSet;
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::job::{Platform, rules};
+use crate::script::Scripts;
+use crate::source::{Place, SourceFile, Span};
+use crate::yaml;
+
+/// The only version of the manifest format.
+pub const API_VERSION: &str = "patchctl/v1";
+/// The only kind of object.
+pub const KIND: &str = "DeploymentJob";
+
+/// Gives the contents of script files.
+pub trait ReadScript {
+    /// Reads the file that a manifest names, relative to the manifest.
+    ///
+    /// # Errors
+    /// Where the file is missing, is no file, is too large or lies outside of the repository.
+    fn read_script(&self, manifest: &str, path: &str) -> Result<Vec<u8>, ScriptProblem>;
+}
+
+/// Why a script file could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScriptProblem {
+    /// What was found, to follow the name of the file.
+    pub message: String,
+    /// What to do.
+    pub help: String,
+}
+
+/// What the decoder needs beside the text.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// Tag names and their UUIDs, from the configuration.
+    pub tags: &'a BTreeMap<String, String>,
+    /// Whether members that the table does not know are let through.
+    pub allow_unknown_fields: bool,
+    /// Where scripts come from.
+    pub scripts: &'a dyn ReadScript,
+}
+
+/// Where a member was declared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Declared {
+    /// Its name; of an element of a list, the element.
+    pub key: Span,
+    /// Its value.
+    pub value: Span,
+}
+
+/// One declared job.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    /// Identity in Git: `[a-z0-9-]`, unique in the repository.
+    pub key: String,
+    /// The live job it is bound to, where the manifest says so.
+    pub id: Option<String>,
+    /// The declared members in canonical form; an explicit `null` is there as `null`.
+    pub spec: Map<String, Value>,
+    /// Where scripts came from, by the JSON Pointer of the script: the path as written, `None` where in place.
+    pub script_files: BTreeMap<String, Option<String>>,
+    file: Arc<SourceFile>,
+    key_span: Span,
+    id_span: Option<Span>,
+    declared: BTreeMap<String, Declared>,
+}
+
+impl Manifest {
+    /// Where the manifest's key stands.
+    pub fn place(&self) -> Place {
+        Place::new(&self.file, self.key_span)
+    }
+
+    /// Where `metadata.id` stands.
+    pub fn id_place(&self) -> Option<Place> {
+        self.id_span.map(|span| Place::new(&self.file, span))
+    }
+
+    /// Where the member at a JSON Pointer is declared, if it is, itself or with a block around it.
+    pub fn declared_at(&self, pointer: &str) -> Option<(Place, Place)> {
+        let mut pointer = pointer;
+        loop {
+            if let Some(found) = self.declared.get(pointer) {
+                return Some((Place::new(&self.file, found.key), Place::new(&self.file, found.value)));
+            }
+            pointer = pointer.rsplit_once('/').map(|(rest, _)| rest).filter(|rest| !rest.is_empty())?;
+        }
+    }
+
+    /// The declared name.
+    pub fn name(&self) -> Option<&str> {
+        self.spec.get("name").and_then(Value::as_str)
+    }
+
+    /// The declared platform.
+    pub fn platform(&self) -> Option<Platform> {
+        self.spec.get("platform").and_then(Value::as_str).and_then(Platform::parse)
+    }
+
+    /// Turns a broken rule into a finding at the member it is about.
+    pub fn violation(&self, violation: &rules::Violation) -> Diagnostic {
+        let code = "job-rule";
+        let diagnostic = if violation.evidence.is_firm() {
+            Diagnostic::error(code, violation.message.clone())
+        } else {
+            Diagnostic::warning(code, violation.message.clone())
+        };
+        self.at_member(diagnostic, &violation.pointer).help(violation.help.clone())
+    }
+
+    /// Places a finding at a member, at what encloses it, or at the manifest's key.
+    pub fn at_member(&self, diagnostic: Diagnostic, pointer: &str) -> Diagnostic {
+        match self.declared_at(pointer) {
+            Some((_, value)) => diagnostic.at(value, ""),
+            None => diagnostic.at(self.place(), "in this manifest"),
+        }
+    }
+}
+
+/// Everything that one file declares.
+#[derive(Debug, Default)]
+pub struct Parsed {
+    /// The manifests, in the order of the documents; those with errors are left out.
+    pub manifests: Vec<Manifest>,
+    /// The contents of their scripts.
+    pub scripts: Scripts,
+    /// What is wrong.
+    pub diagnostics: Diagnostics,
+}
+
+/// Reads all manifests of one file.
+pub fn parse(file: &Arc<SourceFile>, context: Context<'_>) -> Parsed {
+    let (documents, diagnostics) = yaml::parse(file);
+    let mut parsed = Parsed { diagnostics, ..Parsed::default() };
+    for document in &documents {
+        let mut decoder = decode::Decoder::new(file, context);
+        let manifest = header::manifest(&mut decoder, document);
+        parsed.scripts.extend(decoder.scripts);
+        let failed = decoder.diagnostics.has_errors();
+        parsed.diagnostics.append(decoder.diagnostics);
+        if let Some(manifest) = manifest
+            && !failed
+        {
+            for violation in rules::check(&manifest.spec, rules::Scope::Declared) {
+                parsed.diagnostics.push(manifest.violation(&violation));
+            }
+            parsed.manifests.push(manifest);
+        }
+    }
+    parsed
+}

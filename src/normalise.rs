@@ -1,0 +1,285 @@
+//! Brings live and desired jobs to the one form in which they are compared.
+//!
+//! Equality, display and request all use this form; only this module can make it. It knows the rules that
+//! look at more than one member: which members a schedule type uses, what a platform has, where chained rules
+//! stand, what the server fills in by itself. The form of single values is `job::canonical`'s business.
+//!
+//! Absent and `null` are the same and are written by leaving the member out.
+//! `normalise(normalise(x)) == normalise(x)`, by property test.
+
+use serde_json::{Map, Value};
+
+use crate::job::{self, Empty, JOB, Member, Owner, Platform, Type, canonical, schedules};
+use crate::{script, stamp};
+
+/// A job in the form in which jobs are compared: known members canonical, in the order of the table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Normalised(Map<String, Value>);
+
+impl Normalised {
+    /// The members.
+    pub fn members(&self) -> &Map<String, Value> {
+        &self.0
+    }
+
+    /// A member's text, where it has one.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).and_then(Value::as_str)
+    }
+
+    /// The canonical schedule type, where it is known.
+    pub fn schedule_type(&self) -> Option<&str> {
+        self.text("scheduleType")
+    }
+
+    /// The value at a JSON Pointer.
+    pub fn at(&self, pointer: &str) -> Option<&Value> {
+        at(&self.0, pointer)
+    }
+}
+
+/// The value at a JSON Pointer below an object.
+pub fn at<'a>(members: &'a Map<String, Value>, pointer: &str) -> Option<&'a Value> {
+    let rest = pointer.strip_prefix('/')?;
+    match rest.split_once('/') {
+        None => members.get(rest),
+        Some((name, inner)) => members.get(name)?.pointer(&format!("/{inner}")),
+    }
+}
+
+/// Normalises a job as the API answered it (or one that is normalised already).
+///
+/// Nothing is refused: a value that the table can not read is kept as it came, so that a newer server does
+/// not stop the tool.
+pub fn live(raw: &Value) -> Normalised {
+    let empty = Map::new();
+    let raw = raw.as_object().unwrap_or(&empty);
+    let mut members = raw.clone();
+    members.shift_remove("linkedToJob");
+    if let Some(rules) = chained_rules(raw) {
+        members.insert("chainedJobRule".to_owned(), rules);
+    }
+    if let Some(Value::String(description)) = members.get_mut("description") {
+        *description = stamp::split(description).0.to_owned();
+    }
+    from_canonical(block(JOB, &members))
+}
+
+/// Applies the rules between members to an object whose members are canonical.
+pub fn from_canonical(members: Map<String, Value>) -> Normalised {
+    let platform = members.get("platform").and_then(Value::as_str).and_then(Platform::parse);
+    let mut members = finish(JOB, members, platform);
+    let used = members.get("scheduleType").and_then(Value::as_str).map_or(schedules::ALL, schedules::bit);
+    for row in JOB.iter().filter(|row| row.schedules & used == 0) {
+        members.shift_remove(row.name);
+    }
+    // Each machine's own zone is meant, whatever is stored beside it.
+    if members.get("timezoneType").and_then(Value::as_str) == Some("AGENT_TZ") {
+        members.shift_remove("timezone");
+    }
+    Normalised(members)
+}
+
+/// The chained rules, which answers hold in the parents' summaries and requests at the top (REFERENCE 10).
+pub fn chained_rules(raw: &Map<String, Value>) -> Option<Value> {
+    if let Some(rules @ Value::Array(_)) = raw.get("chainedJobRule") {
+        return Some(rules.clone());
+    }
+    let parents = raw.get("linkedToJob")?.as_array()?;
+    let rules: Vec<Value> = parents
+        .iter()
+        .filter_map(|parent| parent.get("chainedJobRule")?.as_array())
+        .flatten()
+        .cloned()
+        .collect();
+    (!rules.is_empty()).then_some(Value::Array(rules))
+}
+
+/// Brings the members of a live block to canonical form, leniently.
+fn block(rows: &'static [Member], raw: &Map<String, Value>) -> Map<String, Value> {
+    let mut members = Map::new();
+    for row in rows.iter().filter(|row| row.is_settable()) {
+        if let Some(value) = raw.get(row.name) {
+            members.insert(row.name.to_owned(), live_value(row, value));
+        }
+    }
+    for (name, value) in unknown_members(rows, raw) {
+        members.insert(name.clone(), value.clone());
+    }
+    members
+}
+
+fn live_value(row: &Member, value: &Value) -> Value {
+    match (row.kind, value) {
+        (Type::Object(rows), Value::Object(raw)) => Value::Object(block(rows, raw)),
+        (Type::List(rows, _), Value::Array(items)) => items
+            .iter()
+            .map(|item| match item {
+                Value::Object(raw) => Value::Object(block(rows, raw)),
+                other => other.clone(),
+            })
+            .collect(),
+        (Type::Script, value) => script::live(value),
+        (_, value) => canonical::canonical(row, value).unwrap_or_else(|_| value.clone()),
+    }
+}
+
+/// Members of an object that the table does not know; they are carried along and never dropped.
+pub fn unknown_members<'a>(
+    rows: &'static [Member],
+    members: &'a Map<String, Value>,
+) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    members.iter().filter(move |(name, _)| job::find(rows, name).is_none())
+}
+
+/// Fills in what none means, leaves out what is none, and puts the members into the order of the table.
+fn finish(
+    rows: &'static [Member],
+    mut members: Map<String, Value>,
+    platform: Option<Platform>,
+) -> Map<String, Value> {
+    let mut finished = Map::new();
+    for row in rows.iter().filter(|row| row.is_settable()) {
+        let value = members.shift_remove(row.name).unwrap_or_else(|| canonical::unset(row));
+        let value = match (row.kind, value) {
+            (Type::Object(inner), Value::Object(members)) => Value::Object(finish(inner, members, platform)),
+            (Type::List(inner, _), Value::Array(items)) => {
+                let items = items.into_iter().map(|item| match item {
+                    Value::Object(members) => Value::Object(finish(inner, members, platform)),
+                    other => other,
+                });
+                items.collect()
+            }
+            (_, value) => value,
+        };
+        if !is_none(row, &value, platform) {
+            finished.insert(row.name.to_owned(), value);
+        }
+    }
+    members.sort_keys();
+    finished.extend(members.into_iter().filter(|(_, value)| !value.is_null()));
+    finished
+}
+
+/// Whether a finished value says nothing.
+fn is_none(row: &Member, value: &Value, platform: Option<Platform>) -> bool {
+    let elsewhere = row.platform.is_some_and(|(only, _)| platform.is_some_and(|platform| platform != only));
+    match value {
+        Value::Null => true,
+        // A switch that the platform does not have is off, whether it says so or says nothing.
+        Value::Bool(false) => elsewhere,
+        Value::Array(items) => items.is_empty() && matches!(row.kind, Type::List(..)),
+        Value::Object(members) => row.empty == Empty::AllMembers && says_nothing(row.members(), members),
+        Value::Bool(true) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+fn says_nothing(rows: &'static [Member], members: &Map<String, Value>) -> bool {
+    members
+        .iter()
+        .all(|(name, value)| job::find(rows, name).is_some_and(|row| *value == canonical::unset(row)))
+}
+
+/// Whether a live status is armed or past: anything but `Disabled` (REFERENCE 8).
+pub fn is_armed(status: Option<&str>) -> bool {
+    status.is_some_and(|status| !status.eq_ignore_ascii_case("Disabled"))
+}
+
+/// Whether jobs of this schedule type run once, so that enabling is a one-way door (REFERENCE 8).
+pub fn is_run_once(schedule_type: Option<&str>) -> bool {
+    matches!(schedule_type, Some("On-demand" | "Once"))
+}
+
+/// Whether a row's declared value goes out with an update; the status has a call of its own.
+pub fn is_sent_in_update(row: &Member) -> bool {
+    row.owner != Owner::Status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[track_caller]
+    fn equal(left: Value, right: Value) {
+        let (left, right) = (live(&left), live(&right));
+        assert_eq!(left, right);
+        assert_eq!(live(&Value::Object(left.members().clone())), left, "twice");
+    }
+
+    #[track_caller]
+    fn different(left: Value, right: Value) {
+        assert_ne!(live(&left), live(&right));
+    }
+
+    /// Each row of REFERENCE section 10, and what was concluded from it.
+    #[test]
+    fn what_means_the_same_is_equal() {
+        equal(json!({"patchTuesdayPlusXDays": "-12"}), json!({"patchTuesdayPlusXDays": -12}));
+        equal(json!({"remediationQids": null}), json!({"remediationQids": []}));
+        equal(json!({"assetIds": null}), json!({"assetIds": []}));
+        equal(json!({"dynamicPatchesQQL": null, "linkedJobId": ""}), json!({"dynamicPatchesQQL": ""}));
+        equal(
+            json!({"postDeployment": {"onComplete": null}}),
+            json!({"postDeployment": {"onComplete": {"userMessage": "", "description": "", "alwaysShowCompletedPrompt": false}}}),
+        );
+        equal(json!({"deletedBy": {"user": null, "date": null}}), json!({"deletedBy": null}));
+        equal(
+            json!({"startDateTime": "2025-07-01 09:57:18 AM"}),
+            json!({"startDateTime": "2025-7-01 09:57:18 AM"}),
+        );
+        equal(json!({"scheduleType": "On-demand"}), json!({"scheduleType": "On-Demand"}));
+        equal(
+            json!({"scheduleType": "On-demand", "startDateTime": "2025-7-01 09:57:18 AM", "patchTuesdayPlusXDays": -12}),
+            json!({"scheduleType": "On-demand"}),
+        );
+        equal(
+            json!({"timezoneType": "AGENT_TZ", "timezone": "UTC"}),
+            json!({"timezoneType": "AGENT_TZ", "timezone": null}),
+        );
+        equal(json!({"patchCount": 3, "assetCount": "9"}), json!({}));
+        equal(
+            json!({"platform": "Linux", "minimizeWindow": null}),
+            json!({"platform": "Linux", "minimizeWindow": false}),
+        );
+        equal(
+            json!({"platform": "Windows", "continueOnPatchFailure": null}),
+            json!({"platform": "Windows", "continueOnPatchFailure": false}),
+        );
+        equal(json!({"preDeployActions": []}), json!({"preDeployActions": null}));
+        equal(
+            json!({"description": "a\n[patchctl:o/k 1:00000000:00000000:00000000]"}),
+            json!({"description": "a"}),
+        );
+    }
+
+    #[test]
+    fn the_rule_that_answers_hold_in_the_parent_is_lifted() {
+        let rule = json!({"field": "postDeployAction", "actionIds": ["07eed865-d8e2-4cba-9c2a-27eeeef0598a"], "condition": "Post Actions were successfully executed"});
+        let with = |extra: Value| {
+            let mut rule = rule.clone();
+            rule.as_object_mut().expect("an object").extend(extra.as_object().expect("an object").clone());
+            rule
+        };
+        equal(
+            json!({"chainedJobRule": [with(json!({"threshold": "100"}))]}),
+            json!({"linkedToJob": [{"id": "x", "chainedJobRule": [with(json!({"id": null, "threshold": 100, "actionDetails": [{}]}))]}]}),
+        );
+    }
+
+    #[test]
+    fn what_means_something_else_is_different() {
+        different(json!({"timezone": "UTC"}), json!({"timezone": "Europe/Berlin"}));
+        different(json!({"timeout": -1}), json!({"timeout": null}));
+        different(json!({"patchTuesdayPlusXDays": 0}), json!({"patchTuesdayPlusXDays": null}));
+        different(
+            json!({"scheduleType": "Weekly", "recurringWeekDays": "0,0,1,0,0,0,0"}),
+            json!({"scheduleType": "Weekly"}),
+        );
+        different(json!({"futureMember": 1}), json!({"futureMember": 2}));
+        different(
+            json!({"platform": "Linux", "continueOnPatchFailure": null}),
+            json!({"platform": "Linux", "continueOnPatchFailure": false}),
+        );
+    }
+}

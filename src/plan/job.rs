@@ -1,0 +1,382 @@
+//! The steps of one manifest.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::bind::Binding;
+use super::{Action, Basis, Change, Field, Origin, Policy, Request, origin};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diff::{self, FieldChange};
+use crate::job::{Platform, find_pointer, rules};
+use crate::manifest::Manifest;
+use crate::normalise::{self, Normalised};
+use crate::overlay::{self, Issue};
+use crate::patch;
+use crate::schedule;
+use crate::script;
+use crate::snapshot::{LiveJob, Snapshot};
+use crate::stamp::{self, Found};
+
+/// The steps of one manifest and what is to be said of it.
+pub(super) struct Planned {
+    pub(super) steps: Vec<Change>,
+    pub(super) diagnostics: Diagnostics,
+}
+
+/// What all manifests are planned with.
+pub(super) struct Planner<'a> {
+    snapshot: &'a Snapshot,
+    policy: &'a Policy,
+    stamps: BTreeMap<(String, String), usize>,
+}
+
+impl<'a> Planner<'a> {
+    pub(super) fn new(snapshot: &'a Snapshot, policy: &'a Policy) -> Self {
+        Self { snapshot, policy, stamps: origin::count_stamps(snapshot) }
+    }
+
+    pub(super) fn plan(&self, manifest: &Manifest, binding: &Binding) -> Planned {
+        let mut diagnostics = Diagnostics::new();
+        let steps = match binding {
+            Binding::Missing => self.create(manifest, &mut diagnostics),
+            Binding::Job(id) => match self.snapshot.jobs.get(id) {
+                Some(Some(job)) => self.existing(manifest, id, job, &mut diagnostics),
+                Some(None) | None => {
+                    let reason = format!("the live job {id} of `metadata.id` is gone");
+                    let change = step(manifest, Some(id), Action::Blocked, reason);
+                    vec![note(change, "remove `metadata.id` to make the job anew, or remove the manifest")]
+                }
+            },
+        };
+        Planned { steps, diagnostics }
+    }
+
+    fn create(&self, manifest: &Manifest, diagnostics: &mut Diagnostics) -> Vec<Change> {
+        let nothing = normalise::from_canonical(serde_json::Map::new());
+        let overlay = overlay::overlay(&manifest.spec, &nothing, false);
+        report_issues(manifest, overlay.issues, diagnostics);
+        let job = overlay.desired;
+        check_rules(manifest, &job, diagnostics);
+        for name in ["type", "scheduleType"] {
+            if !job.members().contains_key(name) {
+                let message = format!("a new job needs `{name}`");
+                let diagnostic = manifest.at_member(Diagnostic::error("job-rule", message), "");
+                diagnostics.push(diagnostic.help(format!("add `{name}:` below `spec`")));
+            }
+        }
+        let stamp = stamp::expected(&self.policy.owner, &manifest.key, &manifest.spec, &job);
+        let mut change =
+            step(manifest, None, Action::Create, "no live job has this name on this platform".to_owned());
+        change.fields = diff::diff(&nothing, &job)
+            .into_iter()
+            .filter(|field| field.pointer != "/status" && manifest.declared_at(&field.pointer).is_some())
+            .map(|field| planned_field(manifest, field, Origin::Unknown))
+            .collect();
+        change.schedule = Some((String::new(), schedule::words(&job)));
+        let description = stamp::join(job.text("description"), &stamp);
+        change.request = Some(Request {
+            method: "POST",
+            path: "/pm/v1/deploymentjob".to_owned(),
+            body: patch::create(&manifest.spec, &description),
+        });
+        let first = change.step();
+        let mut steps = vec![change];
+        if manifest.spec.get("status").and_then(Value::as_str) == Some("Enabled") {
+            let mut enable = status_step(manifest, None, Action::Enable, &Value::Null);
+            enable.after = vec![first];
+            steps.push(enable);
+        }
+        steps
+    }
+
+    fn existing(
+        &self,
+        manifest: &Manifest,
+        id: &str,
+        job: &LiveJob,
+        diagnostics: &mut Diagnostics,
+    ) -> Vec<Change> {
+        if let Some(blocked) = self.forbidden(manifest, id, job) {
+            return vec![named_after(blocked, job)];
+        }
+        let proof = origin::proof(job, manifest, &self.policy.owner, &self.stamps);
+        let scripts_are_known =
+            proof.is_some_and(|stamp| stamp.contents == stamp::contents_digest(&manifest.spec));
+        let overlay = overlay::overlay(&manifest.spec, &job.normalised, scripts_are_known);
+        let lost = report_issues(manifest, overlay.issues, diagnostics);
+        let desired = overlay.desired;
+        let mut fields = diff::diff(&job.normalised, &desired);
+        fields.extend(leftovers(job, &desired));
+        let (status, content): (Vec<_>, Vec<_>) = fields.into_iter().partition(|f| f.pointer == "/status");
+        if content.is_empty() && status.is_empty() {
+            return Vec::new();
+        }
+        check_rules(manifest, &desired, diagnostics);
+        let origin = origin::of_job(proof, manifest, job);
+        let mut steps = Vec::new();
+        if !content.is_empty() {
+            let change = self.content_step(manifest, id, job, &desired, content, scripts_are_known, origin);
+            steps.push(self.guard(manifest, job, change, &lost));
+        }
+        if let Some(status) = status.first() {
+            steps.push(self.status_change(manifest, id, job, status, origin, steps.first()));
+        }
+        steps.into_iter().map(|change| named_after(change, job)).collect()
+    }
+
+    /// Reasons for which a job is not touched at all.
+    fn forbidden(&self, manifest: &Manifest, id: &str, job: &LiveJob) -> Option<Change> {
+        if let Found::Stamp(stamp) = &job.stamp
+            && stamp.owner != self.policy.owner
+        {
+            let reason =
+                format!("managed by another owner: the job is stamped `{}/{}`", stamp.owner, stamp.key);
+            let change = step(manifest, Some(id), Action::Blocked, reason);
+            let help =
+                format!("this repository writes as `{}` (`owner` in patchctl.yaml)", self.policy.owner);
+            return Some(note(change, &help));
+        }
+        for (name, consequence) in
+            [("platform", "belongs to another platform"), ("type", "is of another type")]
+        {
+            let declared = manifest.spec.get(name).and_then(Value::as_str);
+            let live = job.normalised.text(name);
+            if let (Some(declared), Some(live)) = (declared, live)
+                && declared != live
+            {
+                let reason =
+                    format!("the live job {consequence}: `{name}` is {live}, the manifest says {declared}");
+                let mut change = step(manifest, Some(id), Action::Blocked, reason);
+                let field =
+                    FieldChange { pointer: format!("/{name}"), before: live.into(), after: declared.into() };
+                change.fields = vec![planned_field(manifest, field, Origin::Unknown)];
+                let help = format!(
+                    "`{name}` is fixed when a job is made; give the new job a key and a name of its own"
+                );
+                return Some(note(change, &help));
+            }
+        }
+        None
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "all of one change, used once")]
+    fn content_step(
+        &self,
+        manifest: &Manifest,
+        id: &str,
+        job: &LiveJob,
+        desired: &Normalised,
+        fields: Vec<FieldChange>,
+        scripts_are_known: bool,
+        origin: Origin,
+    ) -> Change {
+        let stamp = stamp::expected(&self.policy.owner, &manifest.key, &manifest.spec, desired);
+        let description = stamp::join(desired.text("description"), &stamp);
+        let body = patch::update(
+            self.policy.envelope,
+            patch::Update {
+                raw: &job.raw,
+                live: &job.normalised,
+                desired,
+                fields: &fields,
+                description: Some(&description),
+            },
+        );
+        let scripts = fields.iter().filter(|field| script::declared_digest(&field.after).is_some()).count();
+        let reason = match (scripts, fields.len()) {
+            (0, 1) => "1 member differs".to_owned(),
+            (0, n) => format!("{n} members differ"),
+            (scripts, n) if scripts == n => "script contents can not be verified".to_owned(),
+            (_, n) => format!("{n} members differ or can not be verified"),
+        };
+        let mut change = step(manifest, Some(id), Action::Update, reason);
+        let touches_schedule =
+            fields.iter().any(|field| schedule::MEMBERS.contains(&diff::top_level(&field.pointer)));
+        if touches_schedule {
+            change.schedule = Some((schedule::words(&job.normalised), schedule::words(desired)));
+        }
+        if normalise::is_armed(job.normalised.text("status")) {
+            let status = job.normalised.text("status").unwrap_or_default();
+            change.notes.push(format!("the live job is {status}: the next run uses what is written here"));
+        }
+        change.fields = fields.into_iter().map(|field| planned_field(manifest, field, origin)).collect();
+        change.request =
+            Some(Request { method: "PATCH", path: format!("/pm/v1/deploymentjob/update/{id}"), body });
+        change.basis = Some(Basis {
+            owner: self.policy.owner.clone(),
+            live: job.normalised.clone(),
+            desired: desired.clone(),
+            description,
+            scripts_are_known,
+        });
+        change
+    }
+
+    /// Turns a change that must not be made into one that says why not.
+    fn guard(&self, manifest: &Manifest, job: &LiveJob, change: Change, lost: &[String]) -> Change {
+        let status = job.normalised.text("status");
+        let schedule_type = job.normalised.schedule_type();
+        if normalise::is_run_once(schedule_type) && normalise::is_armed(status) {
+            let reason = format!(
+                "the live job runs once and is {} already; it can not be edited any more",
+                status.unwrap_or_default()
+            );
+            let help = "for another run, declare a new job with a key and a name of its own";
+            return block(change, reason, help);
+        }
+        if !lost.is_empty() && !self.policy.allow_script_loss.contains(&manifest.key) {
+            let reason = format!("would remove what can not be read back: {}", lost.join(", "));
+            let help = format!(
+                "to rename an action keep its `actionId`; to remove it for good allow it with \
+                 --allow-script-loss {}",
+                manifest.key
+            );
+            return block(change, reason, &help);
+        }
+        lost.iter().fold(change, |change, script| note(change, &format!("irreversible: removes {script}")))
+    }
+
+    fn status_change(
+        &self,
+        manifest: &Manifest,
+        id: &str,
+        job: &LiveJob,
+        field: &FieldChange,
+        origin: Origin,
+        content: Option<&Change>,
+    ) -> Change {
+        let action = if normalise::is_armed(field.after.as_str()) { Action::Enable } else { Action::Disable };
+        let mut change = status_step(manifest, Some(id), action, &field.before);
+        for field in &mut change.fields {
+            field.origin = origin;
+        }
+        if let Some(content) = content {
+            change.after = vec![content.step()];
+            if content.action == Action::Blocked {
+                return block(change, "waits for a change that is blocked".to_owned(), "see the step before");
+            }
+        }
+        let schedule_type = job.normalised.schedule_type();
+        if action == Action::Disable && normalise::is_run_once(schedule_type) {
+            let help =
+                "a job that runs once can not be disabled once it was enabled; declare `status: Enabled`";
+            return block(change, "the live job runs once and was enabled".to_owned(), help);
+        }
+        change
+    }
+}
+
+/// A step with nothing in it yet.
+fn step(manifest: &Manifest, id: Option<&str>, action: Action, reason: String) -> Change {
+    Change {
+        key: manifest.key.clone(),
+        id: id.map(str::to_owned),
+        name: manifest.name().unwrap_or_default().to_owned(),
+        platform: manifest.platform(),
+        action,
+        reason,
+        place: manifest.place(),
+        fields: Vec::new(),
+        request: None,
+        after: Vec::new(),
+        schedule: None,
+        notes: Vec::new(),
+        basis: None,
+    }
+}
+
+/// A step of its own for the status, by the bulk call (DESIGN 6).
+fn status_step(manifest: &Manifest, id: Option<&str>, action: Action, before: &Value) -> Change {
+    let (status, reason) = match action {
+        Action::Enable => ("Enabled", "the manifest arms the job"),
+        Action::Create
+        | Action::Update
+        | Action::Disable
+        | Action::Delete
+        | Action::Blocked
+        | Action::Held => ("Disabled", "the manifest disarms the job"),
+    };
+    let mut change = step(manifest, id, action, reason.to_owned());
+    let field = FieldChange { pointer: "/status".to_owned(), before: before.clone(), after: status.into() };
+    change.fields = vec![planned_field(manifest, field, Origin::Unknown)];
+    change.request = Some(Request {
+        method: "POST",
+        path: format!("/pm/v1/deploymentjobs/update/status/{status}"),
+        body: json!({"ids": [id.unwrap_or("{id}")]}),
+    });
+    change
+}
+
+/// A manifest that is bound by id need not declare name and platform; the live job has them.
+fn named_after(mut change: Change, job: &LiveJob) -> Change {
+    if change.name.is_empty() {
+        change.name = job.normalised.text("name").unwrap_or_default().to_owned();
+    }
+    change.platform = change.platform.or_else(|| job.normalised.text("platform").and_then(Platform::parse));
+    change
+}
+
+fn block(mut change: Change, reason: String, help: &str) -> Change {
+    change.action = Action::Blocked;
+    change.reason = reason;
+    change.request = None;
+    change.basis = None;
+    change.notes = vec![help.to_owned()];
+    change
+}
+
+fn note(mut change: Change, words: &str) -> Change {
+    change.notes.push(words.to_owned());
+    change
+}
+
+fn planned_field(manifest: &Manifest, field: FieldChange, origin: Origin) -> Field {
+    let place = manifest.declared_at(&field.pointer).map(|(key, _)| key);
+    Field { path: field.pointer, before: field.before, after: field.after, origin, place }
+}
+
+/// Members that only have to be cleared because the schedule type changes.
+fn leftovers(job: &LiveJob, desired: &Normalised) -> Vec<FieldChange> {
+    overlay::schedule_leftovers(&job.raw, &job.normalised, desired)
+        .into_iter()
+        .map(|(row, before)| FieldChange { pointer: format!("/{}", row.name), before, after: Value::Null })
+        .collect()
+}
+
+/// Judges the job as it would be; what the manifest alone breaks was said when it was read.
+fn check_rules(manifest: &Manifest, desired: &Normalised, diagnostics: &mut Diagnostics) {
+    let said = rules::check(&manifest.spec, rules::Scope::Declared);
+    for violation in rules::check(desired.members(), rules::Scope::Whole) {
+        if !said.contains(&violation) {
+            diagnostics.push(manifest.violation(&violation));
+        }
+    }
+}
+
+/// Turns issues into findings, and returns the words for scripts that would be lost.
+fn report_issues(manifest: &Manifest, issues: Vec<Issue>, diagnostics: &mut Diagnostics) -> Vec<String> {
+    let mut lost = Vec::new();
+    for issue in issues {
+        match issue {
+            Issue::AmbiguousAction { pointer, item, ids } => {
+                let message = format!("{} live actions are called `{item}`", ids.len());
+                let diagnostic = manifest.at_member(Diagnostic::error("ambiguous-action", message), &pointer);
+                diagnostics.push(diagnostic.help(format!("say which with `actionId`: {}", ids.join(" or "))));
+            }
+            Issue::MissingScript { pointer, item } => {
+                let message =
+                    format!("no live action is called `{item}`, and a new one must bring its script");
+                let diagnostic = manifest.at_member(Diagnostic::error("missing-script", message), &pointer);
+                let help =
+                    "add `scriptFile:`; if the action was renamed, add its `actionId` to keep its script";
+                diagnostics.push(diagnostic.help(help));
+            }
+            Issue::LostScript { pointer, item, action_id } => {
+                let what = find_pointer(&pointer).map_or("script", |row| row.name);
+                lost.push(format!("the {what} of `{item}` ({action_id})"));
+            }
+        }
+    }
+    lost
+}

@@ -1,0 +1,242 @@
+//! The plan: a value that says what would be done, why, and with which requests.
+//!
+//! Pure: desired set, snapshot and policy in, plan out. What is shown is what is sent. The plan never reads a
+//! clock or the network; carrying it out is `apply`'s business.
+
+mod bind;
+mod build;
+mod job;
+mod origin;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+pub use bind::{Binding, bind};
+pub use build::build;
+
+use crate::diagnostic::Diagnostics;
+use crate::fingerprint;
+use crate::job::Platform;
+use crate::normalise::Normalised;
+use crate::patch::Envelope;
+use crate::source::Place;
+
+/// What one step does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Action {
+    /// Makes a job.
+    Create,
+    /// Changes members of a job.
+    Update,
+    /// Arms a job.
+    Enable,
+    /// Disarms a job.
+    Disable,
+    /// Removes a job.
+    Delete,
+    /// Nothing: something forbids the change.
+    Blocked,
+    /// Nothing: the change waits for a decision.
+    Held,
+}
+
+impl Action {
+    /// All actions, in the order in which they are counted.
+    pub const ALL: [Self; 7] =
+        [Self::Create, Self::Update, Self::Enable, Self::Disable, Self::Delete, Self::Blocked, Self::Held];
+
+    /// The word used in output of every kind.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Enable => "enable",
+            Self::Disable => "disable",
+            Self::Delete => "delete",
+            Self::Blocked => "blocked",
+            Self::Held => "held",
+        }
+    }
+
+    /// Whether carrying it out writes.
+    pub fn writes(self) -> bool {
+        match self {
+            Self::Create | Self::Update | Self::Enable | Self::Disable | Self::Delete => true,
+            Self::Blocked | Self::Held => false,
+        }
+    }
+}
+
+/// Where a difference came from (DESIGN 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The manifest changed after the last apply.
+    Git,
+    /// The live job was changed after the last apply.
+    Console,
+    /// Both were.
+    Both,
+    /// There is no evidence.
+    Unknown,
+}
+
+impl Origin {
+    /// The word used in output of every kind.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Git => "git",
+            Self::Console => "console",
+            Self::Both => "both",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// One member's difference.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Field {
+    /// JSON Pointer from the job's root.
+    pub path: String,
+    /// The live value in canonical form, `null` for none.
+    pub before: Value,
+    /// The desired value in canonical form, `null` for none.
+    pub after: Value,
+    /// Where the difference came from.
+    pub origin: Origin,
+    /// Where the member is declared; `None` for one that follows from another.
+    pub place: Option<Place>,
+}
+
+/// A call that changes something.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// `PATCH` or `POST`.
+    pub method: &'static str,
+    /// Path below the gateway; in a create's later steps the id is not known yet and stands as `{id}`.
+    pub path: String,
+    /// The body; scripts stand in it as digest and size.
+    pub body: Value,
+}
+
+/// What an update needs beside its request, to be carried out safely.
+#[derive(Clone, Debug)]
+pub struct Basis {
+    /// The owner that the write stamps the job with.
+    pub owner: String,
+    /// The live job as the plan saw it.
+    pub live: Normalised,
+    /// The job as it should be afterwards.
+    pub desired: Normalised,
+    /// The description that is written, stamp included.
+    pub description: String,
+    /// Whether the live scripts are known to be the declared ones.
+    pub scripts_are_known: bool,
+}
+
+/// One planned step.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// The manifest's key.
+    pub key: String,
+    /// The live job's id, where there is one.
+    pub id: Option<String>,
+    /// The name that people know the job by.
+    pub name: String,
+    /// The job's platform.
+    pub platform: Option<Platform>,
+    /// What is done.
+    pub action: Action,
+    /// Why, for people; nothing branches on it.
+    pub reason: String,
+    /// Where the manifest stands.
+    pub place: Place,
+    /// The differences.
+    pub fields: Vec<Field>,
+    /// The call; `None` where nothing is sent.
+    pub request: Option<Request>,
+    /// Steps of this plan that must have succeeded before, as `key:action`.
+    pub after: Vec<String>,
+    /// The schedule in words, before and after, where it changes.
+    pub schedule: Option<(String, String)>,
+    /// What people should know beside the differences.
+    pub notes: Vec<String>,
+    /// For updates only.
+    pub basis: Option<Basis>,
+}
+
+impl Change {
+    /// Name of the step within its plan.
+    pub fn step(&self) -> String {
+        format!("{}:{}", self.key, self.action.as_str())
+    }
+}
+
+/// What a plan is made by, beside manifests and live jobs.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The owner in our stamps.
+    pub owner: String,
+    /// What updates carry.
+    pub envelope: Envelope,
+    /// Whether the manifests are all that the repository has, and not a selection.
+    pub is_whole: bool,
+    /// Keys of the manifests that may remove live scripts whose content can not be read back.
+    pub allow_script_loss: Vec<String>,
+    /// Names of tags by UUID, from the configuration.
+    pub tag_names: BTreeMap<String, String>,
+}
+
+/// Everything that would be done, in order.
+#[must_use]
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The steps.
+    pub changes: Vec<Change>,
+    /// How many manifests need no step.
+    pub n_unchanged: usize,
+    /// How many live jobs no manifest names; not known where only some manifests were planned.
+    pub n_unmanaged: Option<usize>,
+    /// How many manifests there are.
+    pub n_manifests: usize,
+    /// What updates carry.
+    pub envelope: Envelope,
+    /// Names of tags by UUID, for display.
+    pub tag_names: BTreeMap<String, String>,
+    /// Warnings about the jobs as they would be.
+    pub warnings: Diagnostics,
+}
+
+impl Plan {
+    /// How many steps there are of an action.
+    pub fn count(&self, action: Action) -> usize {
+        self.changes.iter().filter(|change| change.action == action).count()
+    }
+
+    /// Whether anything would be written.
+    pub fn has_writes(&self) -> bool {
+        self.changes.iter().any(|change| change.action.writes())
+    }
+
+    /// Whether live and desired differ, or something stands in the way.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// How many calls carrying it out takes if nothing goes wrong: read, write, read back for each update.
+    ///
+    /// Source: DESIGN 7, "a change costs at most three calls".
+    pub fn calls_needed(&self) -> usize {
+        self.count(Action::Update) * 3
+    }
+
+    /// Says whether two plans are the same: keys, ids, actions, requests and the values they were made against.
+    pub fn fingerprint(&self) -> String {
+        let changes = self.changes.iter().map(|change| {
+            let fields = change.fields.iter().map(|field| json!([field.path, field.before, field.after]));
+            let request = change.request.as_ref().map(|r| json!([r.method, r.path, r.body]));
+            json!([change.key, change.id, change.action.as_str(), request, fields.collect::<Vec<_>>()])
+        });
+        fingerprint::of_value(&changes.collect())
+    }
+}

@@ -1,0 +1,50 @@
+//! Where a difference came from, by the evidence of the stamp (DESIGN section 5).
+//!
+//! Without a commit to compare with, the stamp alone speaks: it says whether the manifest or the live job is
+//! still what it was when we wrote last. Where it is silent or both moved, the origin is unknown.
+
+use std::collections::BTreeMap;
+
+use super::Origin;
+use crate::job::TABLE_VERSION;
+use crate::manifest::Manifest;
+use crate::snapshot::{LiveJob, Snapshot};
+use crate::stamp::{self, Found, Stamp};
+
+/// How often each stamp stands on the jobs that were read; a console clone copies it.
+pub(super) fn count_stamps(snapshot: &Snapshot) -> BTreeMap<(String, String), usize> {
+    let mut counts = BTreeMap::new();
+    for job in snapshot.jobs.values().flatten() {
+        if let Found::Stamp(stamp) = &job.stamp {
+            *counts.entry((stamp.owner.clone(), stamp.key.clone())).or_default() += 1;
+        }
+    }
+    counts
+}
+
+/// The job's stamp, if it proves something: ours, of this manifest, of this table, and on this job only.
+pub(super) fn proof<'a>(
+    job: &'a LiveJob,
+    manifest: &Manifest,
+    owner: &str,
+    counts: &BTreeMap<(String, String), usize>,
+) -> Option<&'a Stamp> {
+    let Found::Stamp(stamp) = &job.stamp else { return None };
+    let unique = counts.get(&(stamp.owner.clone(), stamp.key.clone())) == Some(&1);
+    let ours = stamp.owner == owner && stamp.key == manifest.key;
+    (ours && unique && stamp.table_version == TABLE_VERSION).then_some(stamp)
+}
+
+/// Says where all differences of a job came from.
+pub(super) fn of_job(proof: Option<&Stamp>, manifest: &Manifest, job: &LiveJob) -> Origin {
+    let Some(stamp) = proof else { return Origin::Unknown };
+    let same_desired = stamp.declared == stamp::declared_digest(&manifest.spec)
+        && stamp.contents == stamp::contents_digest(&manifest.spec);
+    let same_live = stamp.job == stamp::job_digest(&job.normalised);
+    match (same_desired, same_live) {
+        (true, false) => Origin::Console,
+        (false, true) => Origin::Git,
+        // Both moved: which member moved where can only be told with the manifest as it was applied.
+        (false, false) | (true, true) => Origin::Unknown,
+    }
+}

@@ -1,0 +1,107 @@
+//! What was read of the live jobs: rows of the list call, and whole jobs for those bound to manifests.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::job::Platform;
+use crate::normalise::{self, Normalised};
+use crate::stamp;
+
+/// One row of the list call, as far as it is needed (REFERENCE section 6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListRow {
+    /// The job's id, in small letters.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its platform; `None` for one that this build does not know.
+    pub platform: Option<Platform>,
+    /// Names of the tags the job uses, by UUID.
+    pub tag_names: BTreeMap<String, String>,
+}
+
+impl ListRow {
+    /// Reads a row; `None` for one without an id, which can not be spoken about.
+    pub fn read(row: &Value) -> Option<Self> {
+        let text = |name: &str| row.get(name).and_then(Value::as_str);
+        let tags = row.get("tags").and_then(Value::as_array).into_iter().flatten().filter_map(|tag| {
+            let id = tag.get("id")?.as_str()?.to_ascii_lowercase();
+            Some((id, tag.get("name")?.as_str()?.to_owned()))
+        });
+        Some(Self {
+            id: text("id")?.to_ascii_lowercase(),
+            name: text("name").unwrap_or_default().to_owned(),
+            platform: text("platform").and_then(Platform::parse),
+            tag_names: tags.collect(),
+        })
+    }
+}
+
+/// Who changed a job last, and when.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Edit {
+    /// The user's id.
+    pub user_id: Option<String>,
+    /// The user's login name.
+    pub user: Option<String>,
+    /// Milliseconds since 1970-01-01 UTC: the revision of the job, compared only for equality.
+    pub at: Option<i64>,
+}
+
+/// A whole live job.
+#[derive(Clone, Debug)]
+pub struct LiveJob {
+    /// The job as the API answered it.
+    pub raw: Value,
+    /// The same, normalised.
+    pub normalised: Normalised,
+    /// What stood at the end of its description.
+    pub stamp: stamp::Found,
+}
+
+impl LiveJob {
+    /// Reads a job as the API answered it.
+    pub fn new(raw: Value) -> Self {
+        let normalised = normalise::live(&raw);
+        let description = raw.get("description").and_then(Value::as_str).unwrap_or_default();
+        let stamp = stamp::split(description).1;
+        Self { raw, normalised, stamp }
+    }
+
+    /// Who changed it last.
+    pub fn last_edit(&self) -> Edit {
+        let by = self.raw.get("updatedBy");
+        let text = |pointer: &str| Some(by?.pointer(pointer)?.as_str()?.to_owned());
+        let at = by.and_then(|by| by.get("date"));
+        let at = at.and_then(|at| at.as_i64().or_else(|| at.as_str()?.parse().ok()));
+        Edit { user_id: text("/user/id"), user: text("/user/name"), at }
+    }
+
+    /// The subscription it belongs to.
+    pub fn customer_id(&self) -> Option<&str> {
+        self.raw.get("customerId").and_then(Value::as_str)
+    }
+}
+
+/// All that one run read.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// The rows of all platforms in use, sorted by id.
+    pub rows: Vec<ListRow>,
+    /// Whole jobs by id; `None` for an id that the API does not know.
+    pub jobs: BTreeMap<String, Option<LiveJob>>,
+}
+
+impl Snapshot {
+    /// Keeps the rows in an order that does not depend on the server's.
+    pub fn new(mut rows: Vec<ListRow>) -> Self {
+        rows.sort_by(|a, b| a.id.cmp(&b.id));
+        Self { rows, jobs: BTreeMap::new() }
+    }
+
+    /// Names of all tags that a row tells.
+    pub fn tag_names(&self) -> BTreeMap<String, String> {
+        self.rows.iter().flat_map(|row| row.tag_names.clone()).collect()
+    }
+}

@@ -1,0 +1,67 @@
+//! What a write must find before it, and what it must leave behind (DESIGN section 6).
+//!
+//! Pure: jobs in, differences out. Which calls are made is `apply`'s business.
+
+use serde_json::{Map, Value};
+
+use crate::diff::{self, FieldChange, top_level};
+use crate::normalise::Normalised;
+use crate::overlay;
+use crate::plan::{Basis, Change};
+use crate::script;
+
+/// Differences between what the plan saw and what is there now, under the members that the request carries.
+///
+/// A member that nobody is about to write may have moved: that is a note, not an obstacle.
+pub fn moved(change: &Change, basis: &Basis, now: &Normalised) -> Vec<FieldChange> {
+    let touched: Vec<&str> = change.fields.iter().map(|field| top_level(&field.path)).collect();
+    diff::diff(&basis.live, now)
+        .into_iter()
+        .filter(|field| {
+            let name = top_level(&field.pointer);
+            // The description carries the stamp, so its text is written back with every change; the others decide
+            // whether the job may be edited at all and what its members mean.
+            touched.contains(&name) || ["description", "type", "scheduleType", "status"].contains(&name)
+        })
+        .collect()
+}
+
+/// What a read after a write shows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settled {
+    /// Declared members that do not hold: `before` is what is there, `after` what was sent.
+    pub not_converged: Vec<FieldChange>,
+    /// Settable members that moved though nobody declared them: `before` is what was, `after` what is there.
+    pub collateral: Vec<FieldChange>,
+}
+
+/// Compares the job as read after a write with the job that was wanted.
+pub fn settled(declared: &Map<String, Value>, basis: &Basis, now: &Normalised) -> Settled {
+    // The content of a script can not be read back: that the server stored one is all that can be seen.
+    let wanted = overlay::overlay(declared, now, true).desired;
+    let not_converged: Vec<FieldChange> =
+        diff::diff(now, &wanted).into_iter().filter(|field| field.pointer != "/status").collect();
+    let collateral = diff::diff(&basis.desired, now)
+        .into_iter()
+        .filter(|field| !is_expected(field))
+        .filter(|field| !not_converged.iter().any(|other| overlaps(&other.pointer, &field.pointer)))
+        .collect();
+    Settled { not_converged, collateral }
+}
+
+/// Whether a difference between the expected and the real job is what every write brings.
+fn is_expected(field: &FieldChange) -> bool {
+    let script_was_stored =
+        script::declared_digest(&field.before).is_some() && script::stored_path(&field.after).is_some();
+    let id_was_made = field.pointer.ends_with("/actionId") && field.before.is_null();
+    let status_is_its_own = field.pointer == "/status";
+    script_was_stored || id_was_made || status_is_its_own
+}
+
+/// Whether one pointer is the other or leads into it.
+fn overlaps(a: &str, b: &str) -> bool {
+    let inside = |outer: &str, inner: &str| {
+        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    inside(a, b) || inside(b, a)
+}
