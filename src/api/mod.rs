@@ -1,0 +1,133 @@
+//! The client of the Qualys gateway: what may be asked of it, and what can come of asking.
+//!
+//! Responsible for the transport (TLS, proxies, limits, redirects), the token, the list sweep, retries of reads, the
+//! throttle gate that all calls share, and for counting every request. [`ReadApi`] and [`WriteApi`] are what the rest
+//! of the program sees; a command that may not write is given only a [`ReadApi`].
+//!
+//! Deliberately not here: what a job means (jobs are JSON values), the detail cache, and the settling of a write
+//! whose answer was lost: that needs reading and comparing, which the apply protocol does. Nothing here reads the
+//! environment except for the proxy settings that `reqwest` reads.
+//!
+//! Invariants: a read is repeated only where that can help and only inside the wait budget; **a write is sent once**
+//! (a second time only after a 401, which says that it was not looked at); a list is whole or an error; no error,
+//! notice or count holds a password or a token.
+
+mod client;
+mod counts;
+mod error;
+mod excerpt;
+mod gate;
+mod gateway;
+mod limits;
+mod retry;
+mod settings;
+mod sweep;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tls_tests;
+mod token;
+mod transport;
+
+use std::future::Future;
+
+use serde_json::Value;
+
+pub use self::client::Client;
+pub use self::counts::{CallCounts, Traffic};
+pub use self::error::{ApiError, CallFailure, ListFailure, WriteError};
+pub use self::gateway::{Gateway, GatewayError, SettingOrigin, credentials_may_go_to, is_documented_host};
+pub use self::limits::LimitHeaders;
+pub use self::settings::{Credentials, Notice, Notices, Settings};
+
+/// What can be read from the gateway. All methods may be called concurrently; the futures are `Send`.
+pub trait ReadApi {
+    /// Returns every live job of one platform in the list shape of REFERENCE section 6, each id once, rows marked
+    /// `deleted` left out, in the order in which the server first showed them. REFERENCE section 4, endpoint 2.
+    ///
+    /// One thing no client of this API can see: if a job is *deleted* while the pages are being read, its successors
+    /// move up by one place, and one of them may slip from an unread page to a read one. Who concludes something
+    /// from absence should therefore ask for that one job ([`ReadApi::get_job`]) or sweep again.
+    ///
+    /// # Errors
+    /// Any failure to read the list to its end: [`ApiError::List`], or what stopped the run as a whole (login, wait
+    /// budget). Never a partial list.
+    fn list_jobs(&self, platform: &str) -> impl Future<Output = Result<Vec<Value>, ApiError>> + Send;
+
+    /// Returns one job in its full shape, or `None` where the server says 404. REFERENCE section 4, endpoint 3.
+    ///
+    /// # Errors
+    /// [`ApiError::BadId`] for an id that cannot stand in a path; otherwise as the call failed. An answer about
+    /// another job than the one asked for is an error.
+    fn get_job(&self, id: &str) -> impl Future<Output = Result<Option<Value>, ApiError>> + Send;
+
+    /// Returns the requests sent so far, by kind.
+    fn calls(&self) -> CallCounts;
+}
+
+/// What can be changed. Every method sends its request once; see [`WriteError`] for what is known afterwards.
+///
+/// An answer is no proof that something was stored (REFERENCE section 9): read back.
+/// A write does not sit out a long throttle: it returns [`WriteError::Throttled`] unsent, because what the caller
+/// read just before would be out of date. The caller reads afresh (the read waits) and then writes again.
+pub trait WriteApi: ReadApi {
+    /// Sends `PATCH` for one job and returns the answer. REFERENCE section 4, endpoint 5.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    fn update_job(&self, id: &str, body: &Value) -> impl Future<Output = Result<Value, WriteError>> + Send;
+
+    /// Creates one job and returns the answer, which holds its `id`. REFERENCE section 4, endpoint 4.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    fn create_job(&self, body: &Value) -> impl Future<Output = Result<Value, WriteError>> + Send;
+
+    /// Enables or disables jobs. Enabling an On-demand job **starts it**. REFERENCE section 4, endpoint 6.
+    ///
+    /// The answer holds one result per id, with failures inside a success (REFERENCE section 3): the caller judges.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    fn set_status(
+        &self,
+        status: SettableStatus,
+        ids: &[&str],
+    ) -> impl Future<Output = Result<Value, WriteError>> + Send;
+
+    /// Deletes jobs. The answer holds one result per id: the caller judges. REFERENCE section 4, endpoint 7.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    fn delete_jobs(&self, ids: &[&str]) -> impl Future<Output = Result<Value, WriteError>> + Send;
+}
+
+/// The two values of a job's `status` that a person can ask for (REFERENCE section 8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SettableStatus {
+    /// `Enabled`; a one-way door for run-once jobs.
+    Enabled,
+    /// `Disabled`.
+    Disabled,
+}
+
+impl SettableStatus {
+    /// The API's spelling, as it stands in the path of endpoint 6.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enabled => "Enabled",
+            Self::Disabled => "Disabled",
+        }
+    }
+}
+
+/// What a server does with the members that a PATCH does not mention (REFERENCE section 9: not documented).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpdatesKnown {
+    /// It keeps them.
+    Merge,
+    /// It drops them.
+    Replace,
+}

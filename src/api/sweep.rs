@@ -1,0 +1,350 @@
+//! How a paged list is read to its end: a state machine that asks for pages and is given answers. Pure.
+//!
+//! The server is hardly documented here (REFERENCE section 4), so nothing is taken for granted: pages are asked for
+//! from 0 until one is **empty** (a short page proves nothing where a server caps the page size), a server that counts
+//! from 1 may refuse page 0, show it empty, or show page 1 for it; rows may appear twice because others were inserted
+//! meanwhile; and a server that never shows an empty page ends in an error. The result is the whole list or nothing.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::error::{ApiError, ListFailure};
+
+/// Pages in a row that bring nothing new before the server is taken to repeat itself. A server that counts from 1 and
+/// tolerates 0 needs one; with tiny pages, jobs created meanwhile can push a whole page once more.
+const MOST_REPEATS: u32 = 3;
+
+/// Most records that the server shows of one query (REFERENCE section 3).
+const RECORD_LIMIT: u32 = 10_000;
+
+/// Smallest page that a server is assumed to cap to: its own default (REFERENCE section 4, `pageSize`).
+const SMALLEST_CAP: u32 = 10;
+
+/// Pages beyond what the record limit can fill: inserts, a last empty page, both page bases.
+const SPARE_PAGES: u32 = 100;
+
+/// `_error.errorCode` of "only the first 10,000 results can be displayed" (REFERENCE section 3).
+const RECORD_LIMIT_CODE: &str = "2501";
+
+/// What a page turned out to be.
+#[derive(Debug)]
+pub(super) enum Page {
+    /// A success with a JSON body.
+    Body(Value),
+    /// A success without content (204).
+    NoContent,
+    /// A refusal of just this request, such as 400; not one of the login or of the rate.
+    Refused {
+        /// Whether it says that the list is longer than the server shows.
+        is_record_limit: bool,
+        /// The refusal.
+        error: ApiError,
+    },
+}
+
+/// The state of one sweep; see the module's description.
+#[derive(Debug)]
+pub(super) struct Sweep {
+    platform: String,
+    next_page: Option<u32>,
+    pages_read: u32,
+    most_pages: u32,
+    repeats: u32,
+    /// What page 0 was refused with; it is the error if page 1 is refused too.
+    refused_first: Option<ApiError>,
+    rows: Vec<Value>,
+    position_by_id: HashMap<String, usize>,
+}
+
+impl Sweep {
+    /// Starts before page 0.
+    pub(super) fn new(platform: &str, page_size: u32) -> Self {
+        Self {
+            platform: platform.to_owned(),
+            next_page: Some(0),
+            pages_read: 0,
+            most_pages: RECORD_LIMIT / page_size.clamp(1, SMALLEST_CAP) + SPARE_PAGES,
+            repeats: 0,
+            refused_first: None,
+            rows: Vec::new(),
+            position_by_id: HashMap::new(),
+        }
+    }
+
+    /// The number of the page to ask for; `None` when the list was read to its end.
+    pub(super) fn next_page(&self) -> Option<u32> {
+        self.next_page
+    }
+
+    /// Pages taken so far.
+    pub(super) fn pages_read(&self) -> u32 {
+        self.pages_read
+    }
+
+    /// Takes the answer to the page that was asked for.
+    ///
+    /// # Errors
+    /// [`ListFailure`]; the sweep is over then.
+    pub(super) fn take(&mut self, answer: Page) -> Result<(), ListFailure> {
+        let page = self.next_page.expect("internal error: a page is taken only after it was asked for");
+        let rows = match answer {
+            Page::NoContent => Vec::new(),
+            Page::Body(body) => rows_of(body, page)?,
+            Page::Refused { is_record_limit: true, .. } => return Err(ListFailure::RecordLimit),
+            Page::Refused { error, .. } if page == 0 => {
+                self.refused_first = Some(error);
+                self.next_page = Some(1);
+                return Ok(());
+            }
+            Page::Refused { error, .. } => {
+                return Err(ListFailure::Page(Box::new(self.refused_first.take().unwrap_or(error))));
+            }
+        };
+        self.pages_read += 1;
+        if rows.is_empty() && page > 0 {
+            self.next_page = None;
+            return Ok(());
+        }
+        let n_new = self.add(rows, page)?;
+        // An empty page 0 may be that of a server that counts from 1: page 1 settles it.
+        if n_new > 0 || page == 0 {
+            self.repeats = 0;
+        } else {
+            self.repeats += 1;
+            if self.repeats > MOST_REPEATS {
+                return Err(ListFailure::Repeats { page });
+            }
+        }
+        if self.pages_read >= self.most_pages {
+            return Err(ListFailure::TooManyPages { pages: self.pages_read });
+        }
+        self.next_page = Some(page + 1);
+        Ok(())
+    }
+
+    /// Returns the live rows, each id once, in the order in which they were first seen.
+    ///
+    /// Left out: rows marked `deleted`, and rows of another known platform, which a server sends that ignores the
+    /// query's `platform` (unknown parameters are ignored rather than refused, REFERENCE section 3).
+    pub(super) fn finish(self) -> Vec<Value> {
+        let Self { platform, rows, .. } = self;
+        rows.into_iter()
+            .filter(|row| {
+                row.get("deleted") != Some(&Value::Bool(true)) && !is_of_another_platform(row, &platform)
+            })
+            .collect()
+    }
+
+    fn add(&mut self, rows: Vec<Value>, page: u32) -> Result<usize, ListFailure> {
+        let mut n_new = 0;
+        for (index, row) in rows.into_iter().enumerate() {
+            let id = row.get("id").and_then(Value::as_str).filter(|id| !id.is_empty());
+            let Some(id) = id.map(str::to_owned) else {
+                return Err(ListFailure::RowWithoutId { page, row: index + 1 });
+            };
+            if let Some(position) = self.position_by_id.get(&id) {
+                // The later sight is the fresher one.
+                self.rows[*position] = row;
+            } else {
+                self.position_by_id.insert(id, self.rows.len());
+                self.rows.push(row);
+                n_new += 1;
+            }
+        }
+        Ok(n_new)
+    }
+}
+
+/// Whether an error body says that the query has more records than the server shows.
+pub(super) fn is_record_limit(error_code: Option<&str>, excerpt: &str) -> bool {
+    error_code == Some(RECORD_LIMIT_CODE) || excerpt.contains("Only the first 10000 results")
+}
+
+/// `_error.errorCode`, text or number (REFERENCE section 3).
+pub(super) fn error_code_of(body: &Value) -> Option<String> {
+    match body.get("_error")?.get("errorCode")? {
+        Value::String(code) => Some(code.clone()),
+        Value::Number(code) => Some(code.to_string()),
+        _ => None,
+    }
+}
+
+fn rows_of(body: Value, page: u32) -> Result<Vec<Value>, ListFailure> {
+    match body {
+        Value::Array(rows) => Ok(rows),
+        Value::Object(mut object) => match object.remove("data") {
+            Some(Value::Array(rows)) => Ok(rows),
+            _ => Err(ListFailure::NotAList { page }),
+        },
+        _ => Err(ListFailure::NotAList { page }),
+    }
+}
+
+fn is_of_another_platform(row: &Value, platform: &str) -> bool {
+    const KNOWN: [&str; 4] = ["Windows", "Linux", "MacOS", "Mac"];
+    row.get("platform").and_then(Value::as_str).is_some_and(|found| {
+        !found.eq_ignore_ascii_case(platform) && KNOWN.iter().any(|known| found.eq_ignore_ascii_case(known))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::super::error::CallFailure;
+    use super::*;
+
+    /// How a server numbers its pages.
+    #[derive(Clone, Copy, Debug)]
+    enum Base {
+        Zero,
+        OneTolerant,
+        OneEmpty,
+        OneRefusing,
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    struct Server {
+        n_jobs: usize,
+        cap: usize,
+        base: Base,
+        in_data: bool,
+        /// A job is created at the front before each of this many pages.
+        n_inserts: usize,
+    }
+
+    fn refusal() -> Page {
+        let cause = CallFailure::Status {
+            status: reqwest::StatusCode::BAD_REQUEST,
+            error_code: None,
+            excerpt: String::new(),
+        };
+        Page::Refused {
+            is_record_limit: false,
+            error: ApiError::Call { call: "GET /x".to_owned(), tries: 1, cause },
+        }
+    }
+
+    fn row(id: usize) -> Value {
+        json!({"id": format!("job-{id}"), "platform": "Windows", "patchCount": "0"})
+    }
+
+    fn read(server: Server, page_size: usize) -> Result<Vec<String>, ListFailure> {
+        let mut jobs: Vec<usize> = (0..server.n_jobs).collect();
+        let mut sweep = Sweep::new("Windows", u32::try_from(page_size).unwrap());
+        let size = page_size.min(server.cap);
+        let mut n_inserted = 0;
+        while let Some(page) = sweep.next_page() {
+            if n_inserted < server.n_inserts {
+                jobs.insert(0, server.n_jobs + n_inserted);
+                n_inserted += 1;
+            }
+            let index = match (server.base, page as usize) {
+                (Base::Zero, page) => Some(page),
+                (Base::OneTolerant, 0) => Some(0),
+                (Base::OneEmpty, 0) => Some(usize::MAX),
+                (Base::OneRefusing, 0) => None,
+                (_, page) => Some(page - 1),
+            };
+            let Some(index) = index else {
+                sweep.take(refusal())?;
+                continue;
+            };
+            let rows: Vec<Value> =
+                jobs.iter().skip(index.saturating_mul(size)).take(size).map(|id| row(*id)).collect();
+            sweep.take(Page::Body(if server.in_data { json!({"data": rows}) } else { json!(rows) }))?;
+        }
+        Ok(sweep.finish().iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect())
+    }
+
+    proptest! {
+        #[test]
+        fn every_kind_of_server_is_read_to_its_end(
+            n_jobs in 0_usize..60,
+            cap in 1_usize..20,
+            page_size in 1_usize..20,
+            base in prop::sample::select(vec![Base::Zero, Base::OneTolerant, Base::OneEmpty, Base::OneRefusing]),
+            in_data: bool,
+            n_inserts in 0_usize..3,
+        ) {
+            let found = read(Server { n_jobs, cap, base, in_data, n_inserts }, page_size).unwrap();
+            let unique: std::collections::BTreeSet<&String> = found.iter().collect();
+            prop_assert_eq!(unique.len(), found.len());
+            // Jobs created meanwhile may or may not be seen; those that were there are all seen.
+            for id in 0..n_jobs {
+                prop_assert!(found.contains(&format!("job-{id}")), "{} of {:?}", id, found);
+            }
+        }
+    }
+
+    #[track_caller]
+    fn check(pages: Vec<Page>, expected: Result<&[&str], &str>) {
+        let mut sweep = Sweep::new("Windows", 1_000);
+        let outcome = pages.into_iter().try_for_each(|page| sweep.take(page));
+        match (outcome, expected) {
+            (Ok(()), Ok(ids)) => {
+                assert_eq!(sweep.next_page(), None, "the sweep wants more");
+                let found: Vec<Value> = sweep.finish().iter().map(|row| row["id"].clone()).collect();
+                assert_eq!(found, ids);
+            }
+            (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{error}"),
+            (outcome, expected) => panic!("{outcome:?}, not {expected:?}"),
+        }
+    }
+
+    fn body(value: Value) -> Page {
+        Page::Body(value)
+    }
+
+    #[test]
+    fn answers_of_all_kinds() {
+        check(vec![body(json!([])), body(json!([]))], Ok(&[]));
+        check(vec![Page::NoContent, Page::NoContent], Ok(&[]));
+        check(vec![body(json!([{"id": "a"}])), body(json!([{"id": "b"}])), Page::NoContent], Ok(&["a", "b"]));
+        check(vec![body(json!([{"id": "a", "deleted": true}, {"id": "b"}])), body(json!([]))], Ok(&["b"]));
+        // A job that was deleted between two sights of it.
+        check(
+            vec![body(json!([{"id": "a"}])), body(json!([{"id": "a", "deleted": true}])), body(json!([]))],
+            Ok(&[]),
+        );
+        check(
+            vec![
+                body(json!([{"id": "a", "platform": "Linux"}, {"id": "b", "platform": null}])),
+                body(json!([])),
+            ],
+            Ok(&["b"]),
+        );
+        check(vec![body(json!([{"id": "a", "platform": "WINDOWS"}])), body(json!([]))], Ok(&["a"]));
+        check(vec![body(json!(null))], Err("page 0 is not a list"));
+        check(vec![body(json!({"jobs": []}))], Err("page 0 is not a list"));
+        check(vec![body(json!([{"id": "a"}])), body(json!("x"))], Err("page 1 is not a list"));
+        check(vec![body(json!([{"id": "a"}, {"name": "b"}]))], Err("row 2 of page 0"));
+        check(vec![body(json!([{"id": ""}]))], Err("row 1 of page 0"));
+        check(vec![body(json!([{"id": 7}]))], Err("row 1 of page 0"));
+        check(vec![refusal(), refusal()], Err("a page could not be read"));
+        check(vec![body(json!([{"id": "a"}])), refusal()], Err("a page could not be read"));
+    }
+
+    #[test]
+    fn a_server_that_repeats_itself_ends_in_an_error() {
+        check((0..9).map(|_| body(json!([{"id": "a"}]))).collect(), Err("page after page (up to page 4)"));
+    }
+
+    #[test]
+    fn a_list_without_end_ends_in_an_error() {
+        let pages = (0..5_000).map(|page| body(json!([{"id": page.to_string()}]))).collect();
+        check(pages, Err("no end after 1100 pages"));
+    }
+
+    #[test]
+    fn the_record_limit_is_told_apart() {
+        assert_eq!(error_code_of(&json!({"_error": {"errorCode": "2501"}})).as_deref(), Some("2501"));
+        assert_eq!(error_code_of(&json!({"_error": {"errorCode": 2501}})).as_deref(), Some("2501"));
+        assert_eq!(error_code_of(&json!({"_error": "2501"})), None);
+        assert!(is_record_limit(Some("2501"), ""));
+        assert!(is_record_limit(None, "Only the first 10000 results can be displayed"));
+        assert!(!is_record_limit(Some("1903"), "no"));
+    }
+}
