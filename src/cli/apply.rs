@@ -1,0 +1,121 @@
+//! `patchctl apply`: shows the plan, asks, carries it out, and says what became of each step.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::args::{ApplyArgs, Arguments, Output};
+use super::session::{Failure, Made, Session, make_plan};
+use super::settings::Settings;
+use super::{Exit, pretty};
+use crate::api::ReadApi;
+use crate::apply::{self, Outcome, OutcomeKind};
+use crate::manifest::Manifest;
+use crate::plan::{Action, Plan};
+use crate::render;
+use crate::render::text::count;
+use crate::terminal::Terminal;
+
+/// Plans, asks and applies.
+pub(super) async fn run(arguments: &Arguments, args: &ApplyArgs, terminal: &Terminal) -> Exit {
+    match plan_and_apply(arguments, args, terminal).await {
+        Ok(exit) => exit,
+        Err(failure) => failure.report("apply", arguments.common.output, terminal),
+    }
+}
+
+async fn plan_and_apply(
+    arguments: &Arguments,
+    args: &ApplyArgs,
+    terminal: &Terminal,
+) -> Result<Exit, Failure> {
+    let common = &arguments.common;
+    // Refused before anything is read: a pipeline that forgot the flag learns it at once.
+    if !args.auto_approve && !Terminal::can_ask() {
+        let help = "give --auto-approve where nobody is there to answer";
+        return Err(Failure::Usage(
+            "apply asks before it writes, and there is no terminal".to_owned(),
+            help.to_owned(),
+        ));
+    }
+    let settings = Settings::resolve(common)?;
+    super::session::load_manifests(&settings, common)?;
+    let session = Session::open(&settings, &args.planning, terminal).await?;
+    let known = || session.client.simulator_updates();
+    let made = make_plan(&session.client, known, &settings, arguments, &args.planning, terminal).await;
+    let exit = match made {
+        Ok(made) => carry_out(&made, &session, arguments, args, terminal).await,
+        Err(failure) => Err(failure),
+    };
+    session.close().await;
+    exit
+}
+
+async fn carry_out(
+    made: &Made,
+    session: &Session,
+    arguments: &Arguments,
+    args: &ApplyArgs,
+    terminal: &Terminal,
+) -> Result<Exit, Failure> {
+    let Made { plan, set } = made;
+    let human = arguments.common.output == Output::Human;
+    let calls = session.client.calls().to_string();
+    let context = render::plan::Context { gateway: &session.gateway, calls: &calls };
+    let text = render::plan::plan(plan, context, &terminal.layout());
+    if human {
+        terminal.data(&text);
+    } else if !args.auto_approve {
+        // The question needs the plan beside it, and stdout is for the one JSON document.
+        terminal.say(&text);
+    }
+    let n_updates = plan.count(Action::Update);
+    if n_updates > 0 && !args.auto_approve {
+        let question = format!(
+            "\nApply {} to {}? It takes {}. Only `yes` is a yes: ",
+            count(n_updates, "update"),
+            session.gateway,
+            count(plan.calls_needed(), "call")
+        );
+        if !terminal.confirm(&question) {
+            let help = "nothing was changed";
+            return Err(Failure::Error(vec!["the plan was not approved".to_owned()], Some(help.to_owned())));
+        }
+    }
+    let manifests: BTreeMap<&str, &Manifest> =
+        set.manifests.iter().map(|manifest| (manifest.key.as_str(), manifest)).collect();
+    if human && !plan.changes.is_empty() {
+        terminal.data("\n");
+    }
+    let layout = terminal.layout();
+    let outcomes = apply::apply(plan, &manifests, &set.scripts, &session.client, |change, outcome| {
+        if human {
+            terminal.data(&render::outcome::outcome(change, outcome, &layout));
+        }
+    })
+    .await;
+    let calls = session.client.calls();
+    if human {
+        terminal.data(&render::outcome::summary(plan, &outcomes, &calls.to_string(), &layout));
+    } else {
+        terminal.data(&pretty(&render::json::apply(plan, &outcomes, json!(calls))));
+    }
+    Ok(exit(plan, &outcomes))
+}
+
+/// Chooses the exit status from what became of the steps (DESIGN section 8).
+fn exit(plan: &Plan, outcomes: &[Outcome]) -> Exit {
+    let any = |kind: OutcomeKind| outcomes.iter().any(|outcome| outcome.kind == kind);
+    let all_done = outcomes.iter().all(|o| matches!(o.kind, OutcomeKind::Applied | OutcomeKind::Unchanged));
+    let has_written = outcomes.iter().any(|outcome| outcome.kind.has_written());
+    if all_done || plan.is_empty() {
+        Exit::Done
+    } else if has_written || any(OutcomeKind::Skipped) {
+        // A step that this release does not carry out counts as part of an apply in part, whatever else was done.
+        Exit::Partial
+    } else if any(OutcomeKind::Failed) {
+        Exit::Failed
+    } else {
+        Exit::Guarded
+    }
+}

@@ -1,0 +1,188 @@
+//! Arguments of all commands. The doc comments here are the help that people read.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::Updates;
+use crate::terminal::ColourChoice;
+
+const AFTER_HELP: &str = "\
+Exit status:
+  0  done (plan: also when there are changes)
+  1  failed: bad manifests, API out of reach, refused credentials, or the question was answered with no
+  2  differences (plan --detailed-exitcode)
+  3  nothing was written because of a guard
+  4  applied in part: something was written and something planned was not
+  64 wrong usage
+
+Credentials come from the environment: QUALYS_USERNAME and QUALYS_PASSWORD, or QUALYS_TOKEN.
+The gateway comes from --gateway, QUALYS_GATEWAY_URL or patchctl.yaml.";
+
+/// Keep Qualys Patch Management deployment jobs equal to YAML manifests in Git
+#[derive(Debug, Parser)]
+#[command(name = "patchctl", version, after_help = AFTER_HELP, max_term_width = 110, arg_required_else_help = true)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Flags that every command shares.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Flags that every command shares
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Common options")]
+pub struct Common {
+    /// URL of the gateway, or sim:PATH for the embedded simulator
+    #[arg(long, global = true, value_name = "URL|sim:PATH")]
+    pub gateway: Option<String>,
+    /// Folder with the manifests [default: jobs.d]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub jobs: Option<PathBuf>,
+    /// Only manifests whose key matches; may be repeated
+    #[arg(long, global = true, value_name = "KEY-GLOB")]
+    pub only: Vec<String>,
+    /// Folder for the simulator's jobs and other state [default: .patchctl]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Configuration file [default: patchctl.yaml, here or in a folder above]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Form of the output
+    #[arg(long, global = true, value_enum, default_value_t = Output::Human)]
+    pub output: Output,
+    /// When to use colour
+    #[arg(long, global = true, value_enum, default_value_t = ColourChoice::Auto)]
+    pub color: ColourChoice,
+    /// Let members through that are newer than this build
+    #[arg(long, global = true)]
+    pub allow_unknown_fields: bool,
+    /// Only data and errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say more of what is done
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
+}
+
+/// Form of the output
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Text for people
+    Human,
+    /// JSON for programs
+    Json,
+}
+
+/// The commands
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check the manifests, offline and without credentials
+    #[command(
+        after_help = "Examples:\n  patchctl validate\n  patchctl validate --jobs other.d --output json"
+    )]
+    Validate(ValidateArgs),
+    /// Show what apply would change; writes nothing
+    #[command(after_help = "\
+Examples:
+  patchctl plan
+  patchctl plan --only 'windows-*'
+  patchctl plan --output json > plan.json
+  patchctl plan --detailed-exitcode     # 2 where there are changes, for scripts
+  patchctl plan --gateway sim:examples/tenant")]
+    Plan(PlanArgs),
+    /// Show the plan, ask, and carry it out
+    #[command(after_help = "\
+Examples:
+  patchctl apply
+  patchctl apply --only windows-servers-weekly
+  patchctl apply --auto-approve         # in a pipeline, after the merge")]
+    Apply(ApplyArgs),
+    /// Print the JSON Schema of a manifest, for editors
+    #[command(after_help = "\
+Examples:
+  patchctl schema > manifest.schema.json
+  # in a manifest: # yaml-language-server: $schema=manifest.schema.json
+  patchctl schema --members > members.md")]
+    Schema(SchemaArgs),
+    /// Serve the simulator of the API to other programs
+    #[command(after_help = "\
+Examples:
+  patchctl simulator examples/tenant
+  patchctl simulator --listen 127.0.0.1:8080 --control examples/tenant
+  QUALYS_USERNAME=simulator QUALYS_PASSWORD=simulator patchctl plan --gateway http://127.0.0.1:8080")]
+    Simulator(SimulatorArgs),
+}
+
+/// Arguments of `validate`
+#[derive(Debug, Args)]
+pub struct ValidateArgs {}
+
+/// What plan and apply share
+#[derive(Debug, Args)]
+pub struct PlanningArgs {
+    /// What updates carry [default: auto]
+    #[arg(long, value_enum)]
+    pub updates: Option<Updates>,
+    /// Allow this manifest to remove live scripts whose content can not be read back; may be repeated
+    #[arg(long, value_name = "KEY")]
+    pub allow_script_loss: Vec<String>,
+    /// Start the embedded simulator afresh from its seed files
+    #[arg(long)]
+    pub reset: bool,
+    /// Certificate authority to trust beside the platform's, a PEM file; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub cacert: Vec<PathBuf>,
+}
+
+/// Arguments of `plan`
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// What both share.
+    #[command(flatten)]
+    pub planning: PlanningArgs,
+    /// End with 2 where there are changes, with 3 where changes are blocked
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+}
+
+/// Arguments of `apply`
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// What both share.
+    #[command(flatten)]
+    pub planning: PlanningArgs,
+    /// Do not ask
+    #[arg(long)]
+    pub auto_approve: bool,
+}
+
+/// Arguments of `schema`
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Print the page of all members as Markdown instead
+    #[arg(long)]
+    pub members: bool,
+}
+
+/// Arguments of `simulator`
+#[derive(Debug, Args)]
+pub struct SimulatorArgs {
+    /// Folder or file with the tenant's jobs
+    pub tenant: PathBuf,
+    /// Address to listen on; loopback only; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Start afresh from the seed files
+    #[arg(long)]
+    pub reset: bool,
+    /// Serve the control endpoints below /_simulator, too
+    #[arg(long)]
+    pub control: bool,
+    /// Switches of the simulated server, as JSON; see docs/simulator.md
+    #[arg(long, value_name = "JSON")]
+    pub behaviour: Option<String>,
+}

@@ -1,0 +1,127 @@
+//! Plans as JSON for programs: structs of their own shape, never a dump of inner types (DESIGN section 8).
+
+use serde_json::{Map, Value, json};
+
+use crate::apply::{self, Outcome};
+use crate::job::Platform;
+use crate::plan::{Action, Change, Field, Plan};
+use crate::source::Place;
+
+/// Version of the JSON output; members are added within it, never renamed.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// A plan; `api` holds the calls that were made, by kind.
+pub fn plan(plan: &Plan, api: Value) -> Value {
+    json!({
+        "format_version": FORMAT_VERSION,
+        "command": "plan",
+        "summary": summary(plan),
+        "changes": plan.changes.iter().map(change).collect::<Vec<_>>(),
+        "unmanaged": plan.n_unmanaged,
+        "updates": plan.envelope.as_str(),
+        "warnings": super::diagnostic::diagnostics_json(&plan.warnings),
+        "api": api,
+        "calls_needed": plan.calls_needed(),
+        "fingerprint": plan.fingerprint(),
+    })
+}
+
+/// What became of a plan; `api` holds the calls of the whole run, by kind.
+pub fn apply(plan: &Plan, outcomes: &[Outcome], api: Value) -> Value {
+    let changes = plan.changes.iter().zip(outcomes).map(|(change, outcome)| {
+        let mut object = self::change(change);
+        if let Some(members) = object.as_object_mut() {
+            members.insert("outcome".to_owned(), outcome.kind.as_str().into());
+            members.insert("error".to_owned(), error(outcome));
+        }
+        object
+    });
+    json!({
+        "format_version": FORMAT_VERSION,
+        "command": "apply",
+        "summary": summary(plan),
+        "outcomes": apply::counts(outcomes),
+        "changes": changes.collect::<Vec<_>>(),
+        "unmanaged": plan.n_unmanaged,
+        "updates": plan.envelope.as_str(),
+        "warnings": super::diagnostic::diagnostics_json(&plan.warnings),
+        "api": api,
+        "fingerprint": plan.fingerprint(),
+    })
+}
+
+/// Why a step is not simply done; `null` where it is.
+fn error(outcome: &Outcome) -> Value {
+    if outcome.error.is_empty() {
+        return Value::Null;
+    }
+    let fields = outcome
+        .fields
+        .iter()
+        .map(|field| json!({"path": field.pointer, "before": field.before, "after": field.after}));
+    let edit = outcome.edit.as_ref().map(|edit| {
+        let at = edit.at.and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
+        json!({"id": edit.user_id, "name": edit.user, "at": at.map(|at| at.to_string())})
+    });
+    json!({
+        "message": outcome.error,
+        "help": outcome.help,
+        "fields": fields.collect::<Vec<_>>(),
+        "changed_by": edit,
+    })
+}
+
+/// Counts by action.
+pub fn summary(plan: &Plan) -> Value {
+    json!({
+        "create": plan.count(Action::Create),
+        "update": plan.count(Action::Update),
+        "enable": plan.count(Action::Enable),
+        "disable": plan.count(Action::Disable),
+        "delete": plan.count(Action::Delete),
+        "unchanged": plan.n_unchanged,
+        "blocked": plan.count(Action::Blocked),
+        "held": plan.count(Action::Held),
+    })
+}
+
+/// One step.
+pub fn change(change: &Change) -> Value {
+    let (line, _) = change.place.line_column();
+    let request = change
+        .request
+        .as_ref()
+        .map(|request| json!({"method": request.method, "path": request.path, "body": request.body}));
+    let mut object = json!({
+        "key": change.key,
+        "id": change.id,
+        "name": change.name,
+        "platform": change.platform.map(Platform::as_str),
+        "action": change.action.as_str(),
+        "reason": change.reason,
+        "source": {"file": change.place.file.path, "line": line},
+        "fields": change.fields.iter().map(field).collect::<Vec<_>>(),
+        "request": request,
+        "after": change.after,
+        "notes": change.notes,
+    });
+    if let (Some((before, after)), Some(members)) = (&change.schedule, object.as_object_mut()) {
+        members.insert("schedule".to_owned(), json!({"before": before, "after": after}));
+    }
+    object
+}
+
+fn field(field: &Field) -> Value {
+    let mut members = Map::new();
+    members.insert("path".to_owned(), field.path.as_str().into());
+    members.insert("before".to_owned(), field.before.clone());
+    members.insert("after".to_owned(), field.after.clone());
+    members.insert("origin".to_owned(), field.origin.as_str().into());
+    members.insert("source".to_owned(), field.place.as_ref().map_or(Value::Null, place));
+    Value::Object(members)
+}
+
+fn place(place: &Place) -> Value {
+    let (line, column) = place.line_column();
+    json!({"file": place.file.path, "line": line, "column": column})
+}

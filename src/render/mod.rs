@@ -1,0 +1,8 @@
+//! Values as text for people and as JSON for programs; nothing here prints.
+
+pub mod diagnostic;
+pub mod json;
+pub mod outcome;
+pub mod plan;
+pub mod text;
+pub mod words;

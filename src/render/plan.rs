@@ -1,0 +1,333 @@
+//! A plan as text for people.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value};
+
+use super::text::{Layout, Tone, clean, count, dotted, value};
+use super::words;
+use crate::elements;
+use crate::job::{Platform, Type, find_pointer};
+use crate::plan::{Action, Change, Field, Plan};
+
+/// What a plan is shown with, beside itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// Where the live jobs were read, as people know the gateway.
+    pub gateway: &'a str,
+    /// What the reading cost, in words.
+    pub calls: &'a str,
+}
+
+/// Renders a plan: the steps, what stands in the way, the summary last.
+pub fn plan(plan: &Plan, context: Context<'_>, layout: &Layout) -> String {
+    let mut out = String::new();
+    let writer = Writer { layout, tag_names: &plan.tag_names };
+    let (writes, rest): (Vec<_>, Vec<_>) = plan.changes.iter().partition(|change| change.action.writes());
+    for change in writes.iter().chain(&rest) {
+        writer.change(&mut out, change);
+        out.push('\n');
+    }
+    summary(&mut out, plan, context, layout);
+    out
+}
+
+fn summary(out: &mut String, plan: &Plan, context: Context<'_>, layout: &Layout) {
+    let line = if plan.is_empty() {
+        layout.paint(Tone::Good, "No changes.") + &format!(" {} as declared in Git.", all(plan.n_manifests))
+    } else {
+        let mut parts: Vec<String> = Action::ALL
+            .iter()
+            .filter(|action| plan.count(**action) > 0)
+            .map(|action| match action {
+                Action::Blocked => layout.paint(Tone::Danger, &format!("{} blocked", plan.count(*action))),
+                Action::Held => format!("{} held", plan.count(*action)),
+                Action::Create | Action::Update | Action::Enable | Action::Disable | Action::Delete => {
+                    format!("{} to {}", plan.count(*action), action.as_str())
+                }
+            })
+            .collect();
+        parts.push(format!("{} unchanged", plan.n_unchanged));
+        format!("{} {}.", layout.paint(Tone::Strong, "Plan:"), parts.join(", "))
+    };
+    let _ = writeln!(out, "{line}");
+    let unmanaged = match plan.n_unmanaged {
+        None | Some(0) => String::new(),
+        Some(1) => " 1 live job is in no manifest and is left alone.".to_owned(),
+        Some(n) => format!(" {n} live jobs are in no manifest and are left alone."),
+    };
+    let _ = writeln!(
+        out,
+        "{}",
+        layout.wrap(&format!("Read from {}: {}.{unmanaged}", context.gateway, context.calls), 0, 0)
+    );
+}
+
+fn all(n_manifests: usize) -> String {
+    match n_manifests {
+        1 => "The live job is".to_owned(),
+        n => format!("All {n} live jobs are"),
+    }
+}
+
+/// The sign and colour of an action; the word stands beside it, for those who see neither.
+pub(super) fn sign(action: Action) -> (char, Tone) {
+    match action {
+        Action::Create => ('+', Tone::Added),
+        Action::Update => ('~', Tone::Changed),
+        Action::Enable => ('>', Tone::Danger),
+        Action::Disable => ('|', Tone::Changed),
+        Action::Delete => ('-', Tone::Removed),
+        Action::Blocked => ('!', Tone::Danger),
+        Action::Held => ('=', Tone::Changed),
+    }
+}
+
+struct Writer<'a> {
+    layout: &'a Layout,
+    tag_names: &'a BTreeMap<String, String>,
+}
+
+impl Writer<'_> {
+    fn change(&self, out: &mut String, change: &Change) {
+        let (sign, tone) = sign(change.action);
+        let head = self.layout.paint(tone, &format!("{sign} {}", change.action.as_str()));
+        let key = self.layout.paint(Tone::Strong, &change.key);
+        let platform =
+            change.platform.map_or(String::new(), |platform: Platform| format!(" ({})", platform.as_str()));
+        let _ = writeln!(out, "{head} {key}  \"{}\"{platform}", clean(&change.name));
+        let (line, _) = change.place.line_column();
+        let from = format!("{}:{line}: {}", clean(&change.place.file.path), clean(&change.reason));
+        let _ = writeln!(out, "{}", self.layout.paint(Tone::Faint, &self.layout.wrap(&from, 4, 6)));
+        self.schedule(out, change);
+        if change.action == Action::Create {
+            self.created(out, change);
+        } else {
+            for field in &change.fields {
+                self.field(out, change, field);
+            }
+        }
+        for note in &change.notes {
+            let text = self.layout.wrap(&format!("= {}", clean(note)), 4, 6);
+            let _ = writeln!(out, "{}", self.layout.paint(Tone::Changed, &text));
+        }
+        if !change.after.is_empty() && change.action.writes() {
+            let _ = writeln!(out, "    = after {}", change.after.join(", "));
+        }
+        self.request(out, change);
+    }
+
+    fn schedule(&self, out: &mut String, change: &Change) {
+        let Some((before, after)) = &change.schedule else { return };
+        if before.is_empty() || before == after {
+            let _ = writeln!(out, "{}", self.layout.wrap(&format!("runs {}", clean(after)), 4, 9));
+        } else {
+            let removed = self.layout.paint(Tone::Removed, &clean(before));
+            let added = self.layout.paint(Tone::Added, &clean(after));
+            let _ = writeln!(out, "    runs {removed}");
+            let _ = writeln!(out, "      -> {added}");
+        }
+    }
+
+    /// A new job is shown by what is declared, one line a member.
+    fn created(&self, out: &mut String, change: &Change) {
+        for field in &change.fields {
+            let path = dotted(&field.path);
+            match &field.after {
+                Value::Object(members) => {
+                    let _ = writeln!(out, "    {path}");
+                    self.block(out, members, 6, Tone::Added, "");
+                }
+                Value::Array(items) if self.is_set(field) => {
+                    let names: Vec<String> = items.iter().map(|item| self.element(item)).collect();
+                    let _ =
+                        writeln!(out, "{}", self.layout.wrap(&format!("{path}: {}", names.join(", ")), 4, 6));
+                }
+                Value::Array(items) => {
+                    for (position, item) in items.iter().enumerate() {
+                        let _ = writeln!(
+                            out,
+                            "    {path}[{position}] \"{}\"",
+                            clean(&elements::label(item, position))
+                        );
+                        if let Value::Object(members) = item {
+                            self.block(out, members, 6, Tone::Added, "");
+                        }
+                    }
+                }
+                other => {
+                    let _ = writeln!(out, "{}", self.layout.wrap(&format!("{path}: {}", value(other)), 4, 6));
+                }
+            }
+        }
+    }
+
+    fn field(&self, out: &mut String, change: &Change, field: &Field) {
+        let path = self.path(change, field);
+        match (&field.before, &field.after) {
+            (before, after) if self.is_set(field) => {
+                let _ = writeln!(out, "    {path}");
+                self.set(out, before, after);
+            }
+            (Value::String(before), Value::String(after)) if is_long(before) || is_long(after) => {
+                let _ = writeln!(out, "    {path}");
+                out.push_str(&words::difference(before, after, 6, self.layout));
+            }
+            (Value::Array(before), Value::Array(after)) if self.is_list(field) => {
+                let order = |items: &[Value]| {
+                    let labels = items.iter().enumerate().map(|(at, item)| clean(&elements::label(item, at)));
+                    labels.collect::<Vec<_>>().join(", ")
+                };
+                let _ = writeln!(out, "    {path} (order)");
+                let _ = writeln!(
+                    out,
+                    "      {}",
+                    self.layout.paint(Tone::Removed, &format!("- {}", order(before)))
+                );
+                let _ =
+                    writeln!(out, "      {}", self.layout.paint(Tone::Added, &format!("+ {}", order(after))));
+            }
+            (Value::Object(members), Value::Null) if !is_script(field) => {
+                let _ = writeln!(out, "    {path} {}", self.layout.paint(Tone::Removed, "removed"));
+                self.block(out, members, 6, Tone::Removed, "- ");
+            }
+            (Value::Null, Value::Object(members)) if !is_script(field) => {
+                let _ = writeln!(out, "    {path} {}", self.layout.paint(Tone::Added, "added"));
+                self.block(out, members, 6, Tone::Added, "+ ");
+            }
+            (before, after) => self.scalar(out, &path, before, after),
+        }
+    }
+
+    fn scalar(&self, out: &mut String, path: &str, before: &Value, after: &Value) {
+        let (before, after) = (self.element(before), self.element(after));
+        if path.len() + before.len() + after.len() + 11 <= self.layout.width {
+            let before = self.layout.paint(Tone::Removed, &before);
+            let after = self.layout.paint(Tone::Added, &after);
+            let _ = writeln!(out, "    {path}: {before} -> {after}");
+        } else {
+            let _ = writeln!(out, "    {path}");
+            let before = self.layout.wrap(&format!("- {before}"), 6, 8);
+            let after = self.layout.wrap(&format!("+ {after}"), 6, 8);
+            let _ = writeln!(out, "{}", self.layout.paint(Tone::Removed, &before));
+            let _ = writeln!(out, "{}", self.layout.paint(Tone::Added, &after));
+        }
+    }
+
+    /// Only what comes and goes; what stays is counted.
+    fn set(&self, out: &mut String, before: &Value, after: &Value) {
+        let items = |value: &Value| value.as_array().cloned().unwrap_or_default();
+        let (before, after) = (items(before), items(after));
+        for item in before.iter().filter(|item| !after.contains(item)) {
+            let _ = writeln!(
+                out,
+                "      {}",
+                self.layout.paint(Tone::Removed, &format!("- {}", self.element(item)))
+            );
+        }
+        for item in after.iter().filter(|item| !before.contains(item)) {
+            let _ = writeln!(
+                out,
+                "      {}",
+                self.layout.paint(Tone::Added, &format!("+ {}", self.element(item)))
+            );
+        }
+        let n_kept = after.iter().filter(|item| before.contains(item)).count();
+        if n_kept > 0 {
+            let _ = writeln!(out, "      {}", self.layout.paint(Tone::Faint, &format!("  {n_kept} kept")));
+        }
+    }
+
+    fn block(&self, out: &mut String, members: &Map<String, Value>, indent: usize, tone: Tone, sign: &str) {
+        for (name, inner) in members {
+            match inner {
+                Value::Object(members) if inner.get("sha256").is_none() && inner.get("stored").is_none() => {
+                    let line = self.layout.paint(tone, &format!("{sign}{}", clean(name)));
+                    let _ = writeln!(out, "{}{line}", " ".repeat(indent));
+                    self.block(out, members, indent + 2, tone, sign);
+                }
+                other => {
+                    let text = format!("{sign}{}: {}", clean(name), self.element(other));
+                    let text = self.layout.wrap(&text, indent, indent + 2);
+                    let _ = writeln!(out, "{}", self.layout.paint(tone, &text));
+                }
+            }
+        }
+    }
+
+    /// A value with the name of the tag it is the id of, where that is known.
+    fn element(&self, item: &Value) -> String {
+        match item.as_str().and_then(|id| self.tag_names.get(id)) {
+            Some(name) => format!("{} ({})", clean(name), value(item)),
+            None => value(item),
+        }
+    }
+
+    /// The path with the name of the action it leads into.
+    fn path(&self, change: &Change, field: &Field) -> String {
+        let path = dotted(&field.path);
+        let mut parts = field.path.splitn(4, '/').skip(1);
+        let (Some(list), Some(position)) = (parts.next(), parts.next().and_then(|part| part.parse().ok()))
+        else {
+            return path;
+        };
+        let element = match (&field.before, &field.after, &change.basis) {
+            (gone @ Value::Object(_), Value::Null, _) if parts.next().is_none() => Some(gone.clone()),
+            (Value::Null, new @ Value::Object(_), _) if field.path.split('/').count() == 3 => {
+                Some(new.clone())
+            }
+            (_, _, Some(basis)) => basis.desired.at(&format!("/{list}/{position}")).cloned(),
+            (_, _, None) => None,
+        };
+        match element {
+            Some(element) => format!("{path} \"{}\"", clean(&elements::label(&element, position))),
+            None => path,
+        }
+    }
+
+    fn is_set(&self, field: &Field) -> bool {
+        find_pointer(&field.path).is_some_and(|row| matches!(row.kind, Type::Set(_) | Type::Addresses))
+    }
+
+    /// Whether the order of blocks is what differs.
+    fn is_list(&self, field: &Field) -> bool {
+        find_pointer(&field.path).is_some_and(|row| matches!(row.kind, Type::List(..)))
+    }
+
+    /// Exactly which members go out; the stamp is named because it was not declared.
+    fn request(&self, out: &mut String, change: &Change) {
+        let Some(request) = &change.request else { return };
+        let names: Vec<String> = match change.action {
+            Action::Update => request
+                .body
+                .as_object()
+                .into_iter()
+                .flat_map(Map::keys)
+                .map(
+                    |name| if name == "description" { "description (stamp)".to_owned() } else { clean(name) },
+                )
+                .collect(),
+            Action::Create
+            | Action::Enable
+            | Action::Disable
+            | Action::Delete
+            | Action::Blocked
+            | Action::Held => Vec::new(),
+        };
+        let sent = match names.len() {
+            0 => format!("{} {}", request.method, request.path),
+            n if n > 20 => format!("{} the whole job, {}", request.method, count(n, "member")),
+            _ => format!("{} {}", request.method, names.join(", ")),
+        };
+        let _ = writeln!(out, "{}", self.layout.paint(Tone::Faint, &self.layout.wrap(&sent, 4, 6)));
+    }
+}
+
+fn is_script(field: &Field) -> bool {
+    find_pointer(&field.path).is_some_and(crate::patch::is_write_only)
+}
+
+fn is_long(text: &str) -> bool {
+    text.contains('\n') || text.chars().count() > 40
+}

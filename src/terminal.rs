@@ -1,0 +1,141 @@
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the only module that writes to the streams and asks what they are"
+)]
+
+//! The two streams, what they can show, and the yes-or-no question.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use clap::ValueEnum;
+
+use crate::render::diagnostic::RenderOptions;
+use crate::render::text::Layout;
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ColourChoice {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// Columns where there is no terminal to ask: the same everywhere, so that the same input gives the same bytes.
+const WIDTH_WITHOUT_TERMINAL: usize = 110;
+
+/// What the streams can show.
+#[derive(Clone, Copy, Debug)]
+pub struct Terminal {
+    choice: ColourChoice,
+    show_scripts: bool,
+    talk: Talk,
+}
+
+/// How much is said on stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Talk {
+    /// Only what must be seen.
+    Quiet,
+    /// Remarks, too.
+    Normal,
+    /// Remarks on what is usual, too.
+    Verbose,
+}
+
+impl Terminal {
+    /// Settles colour by the flag, then by `NO_COLOR`, then by the stream.
+    pub fn new(choice: ColourChoice, show_scripts: bool, talk: Talk) -> Self {
+        Self { choice, show_scripts, talk }
+    }
+
+    fn colour(&self, is_terminal: bool) -> bool {
+        match self.choice {
+            ColourChoice::Always => true,
+            ColourChoice::Never => false,
+            ColourChoice::Auto => {
+                let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+                let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+                is_terminal && !refused && !dumb
+            }
+        }
+    }
+
+    fn width(is_terminal: bool) -> usize {
+        let size = if is_terminal { terminal_size::terminal_size() } else { None };
+        size.map_or(WIDTH_WITHOUT_TERMINAL, |(width, _)| usize::from(width.0).max(40))
+    }
+
+    /// How text on stdout is laid out.
+    pub fn layout(&self) -> Layout {
+        let is_terminal = io::stdout().is_terminal();
+        Layout {
+            colour: self.colour(is_terminal),
+            width: Self::width(is_terminal),
+            show_scripts: self.show_scripts,
+        }
+    }
+
+    /// How findings on stderr are laid out.
+    pub fn findings(&self) -> RenderOptions {
+        let is_terminal = io::stderr().is_terminal();
+        RenderOptions { colour: self.colour(is_terminal), width: Self::width(is_terminal) }
+    }
+
+    /// Writes data to stdout. A reader that went away is no error: the program ends quietly.
+    pub fn data(&self, text: &str) {
+        let mut stdout = io::stdout().lock();
+        if stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_err() {
+            std::process::exit(0);
+        }
+    }
+
+    /// Writes to stderr whatever must be seen.
+    pub fn say(&self, text: &str) {
+        let mut stderr = io::stderr().lock();
+        // Where stderr is gone there is nobody to tell.
+        let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+    }
+
+    /// Writes a remark to stderr, unless quiet.
+    pub fn note(&self, text: &str) {
+        if self.talk != Talk::Quiet {
+            self.say(&format!("note: {text}\n"));
+        }
+    }
+
+    /// Whether remarks on what is usual are wanted.
+    pub fn is_verbose(&self) -> bool {
+        self.talk == Talk::Verbose
+    }
+
+    /// Writes an error, its causes and what to do to stderr.
+    pub fn error(&self, lines: &[String], help: Option<&str>) {
+        let mut lines = lines.iter().map(|line| crate::render::text::clean(line));
+        let mut text = format!("error: {}\n", lines.next().unwrap_or_default());
+        for cause in lines {
+            text.push_str(&format!("  caused by: {cause}\n"));
+        }
+        if let Some(help) = help {
+            text.push_str(&format!("  = help: {help}\n"));
+        }
+        self.say(&text);
+    }
+
+    /// Whether a person can answer.
+    pub fn can_ask() -> bool {
+        io::stdin().is_terminal()
+    }
+
+    /// Asks; only the word `yes` is a yes.
+    pub fn confirm(&self, question: &str) -> bool {
+        self.say(question);
+        let mut answer = String::new();
+        match io::stdin().lock().read_line(&mut answer) {
+            Ok(_) => answer.trim() == "yes",
+            Err(_) => false,
+        }
+    }
+}
