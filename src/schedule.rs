@@ -7,22 +7,6 @@ use serde_json::Value;
 
 use crate::normalise::Normalised;
 
-/// The members that the words are made of: when one of them changes, the words do.
-pub const MEMBERS: [&str; 12] = [
-    "scheduleType",
-    "startDateTime",
-    "recurring",
-    "recurringWeekDays",
-    "dayOfMonth",
-    "recurringLastDayOfMonth",
-    "monthlyRecurringType",
-    "patchTuesdayPlusXDays",
-    "recurringDayOfMonth",
-    "recurringWeekDayOfMonth",
-    "timezoneType",
-    "timezone",
-];
-
 /// Says when a job runs.
 pub fn words(job: &Normalised) -> String {
     let start = job.text("startDateTime").and_then(|text| text.parse::<DateTime>().ok());

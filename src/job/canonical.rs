@@ -13,7 +13,8 @@ use super::{Element, Empty, Member, Type, Wire};
 /// Short names of the days, in the order of the API: position 0 is Sunday (REFERENCE 5.5).
 pub const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 
-const LONG_DAYS: [&str; 7] = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
+/// Long names of the days in small letters, in the same order.
+pub(super) const LONG_DAYS: [&str; 7] = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
 
 /// How a value differs from what its member takes.
 #[derive(Clone, Debug, PartialEq, Eq)]

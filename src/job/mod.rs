@@ -214,6 +214,8 @@ pub struct Member {
     pub schedules: u8,
     /// Its name in the rows of the list call, where it stands there.
     pub in_list: Option<&'static str>,
+    /// Whether the server changes it by itself while jobs run, so that its change says nothing of the job.
+    pub volatile: bool,
     /// API release or date of the first sighting.
     pub since: &'static str,
     /// How sure type and values are.
@@ -279,6 +281,12 @@ pub fn find_pointer(pointer: &str) -> Option<&'static Member> {
 /// Source: REFERENCE section 6.
 pub fn list_columns() -> impl Iterator<Item = (&'static str, &'static str)> {
     JOB.iter().filter_map(|member| member.in_list.map(|name| (member.name, name)))
+}
+
+/// Whether a member of a list row moves by itself: counters, progress, run times (REFERENCE 5.2 and 6).
+pub fn is_volatile_in_list(name: &str) -> bool {
+    table::LIST_ONLY_VOLATILE.contains(&name)
+        || JOB.iter().any(|row| row.volatile && row.in_list == Some(name))
 }
 
 /// Walks all rows, nested ones after the one they stand in, with their dotted path (`[]` marks a list).

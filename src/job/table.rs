@@ -37,6 +37,7 @@ const fn row(name: &'static str, owner: Owner, kind: Type, summary: &'static str
         platform: None,
         schedules: schedules::ALL,
         in_list: None,
+        volatile: false,
         since: OLD,
         evidence: Sample,
         summary,
@@ -62,6 +63,10 @@ impl Member {
     }
     const fn listed(mut self) -> Self {
         self.in_list = Some(self.name);
+        self
+    }
+    const fn volatile(mut self) -> Self {
+        self.volatile = true;
         self
     }
     const fn since(mut self, since: &'static str) -> Self {
@@ -93,12 +98,12 @@ const PERSON: &[Member] = &[
         Type::Object(&[
             row("id", Server, UUID, "The user's id"),
             row("name", Server, TEXT, "The user's login name"),
-            row("fullName", Server, TEXT, "The user's full name").since("newer").evidence(Doc),
+            row("fullName", Server, TEXT, "The user's full name").since("mitigation API").evidence(Doc),
         ]),
         "The user",
     ),
     row("date", Server, COUNT, "Milliseconds since 1970-01-01 UTC"),
-    row("context", Server, Type::Any, "Not documented").since("newer").evidence(Doc),
+    row("context", Server, Type::Any, "Not documented").since("mitigation API").evidence(Doc),
 ];
 
 const DEFERMENT: &[Member] = &[
@@ -174,7 +179,7 @@ const NOTIFICATION: &[Member] = &[
             row(
                 "completedPercentage",
                 User,
-                Type::Integer(0, 100, Wire::Text),
+                Type::Integer(1, 100, Wire::Text),
                 "Share of assets done at which completion is told, 1 to 100 percent",
             ),
         ]),
@@ -272,6 +277,10 @@ const CHAINED_JOB_RULE: &[Member] = &[
     row("id", Server, Type::Any, "Null in all answers").since("3.3"),
     row("actionDetails", Server, Type::Any, "The parent's actions, repeated").since("3.3"),
 ];
+
+/// Members that only rows of the list call hold and that move by themselves (REFERENCE 6).
+pub(super) const LIST_ONLY_VOLATILE: [&str; 4] =
+    ["nextScheduleDateTime", "lastScheduleDateTime", "linkedJobReferenceCount", "mitigationActionCount"];
 
 /// All members of a job, in the order in which people want to read them.
 pub const JOB: &[Member] = &[
@@ -477,14 +486,14 @@ pub const JOB: &[Member] = &[
     row("jobSource", Server, COUNT, "3 in all samples, probably the public API").listed(),
     row("subCategory", Server, TEXT, "\"Patch\" in all samples").listed().since(BY_3_3),
     row("readOnly", Server, BOOL, "Probably whether the caller may not edit").listed(),
-    row("patchCount", Server, COUNT, "Counter").listed(),
-    row("assetCount", Server, COUNT, "Counter").listed(),
-    row("taggedAssetCount", Server, COUNT, "Counter").listed(),
-    row("applicableAssetCount", Server, COUNT, "Counter").listed(),
-    row("jobTriggerStatus", Server, Type::Any, "State of the run").list("triggerStatus"),
-    row("completionPercent", Server, COUNT, "Counter").listed(),
-    row("totalAssetCount", Server, COUNT, "Counter").listed(),
-    row("assetResultReceivedCount", Server, COUNT, "Counter").listed(),
+    row("patchCount", Server, COUNT, "Counter").listed().volatile(),
+    row("assetCount", Server, COUNT, "Counter").listed().volatile(),
+    row("taggedAssetCount", Server, COUNT, "Counter").listed().volatile(),
+    row("applicableAssetCount", Server, COUNT, "Counter").listed().volatile(),
+    row("jobTriggerStatus", Server, Type::Any, "State of the run").list("triggerStatus").volatile(),
+    row("completionPercent", Server, COUNT, "Counter").listed().volatile(),
+    row("totalAssetCount", Server, COUNT, "Counter").listed().volatile(),
+    row("assetResultReceivedCount", Server, COUNT, "Counter").listed().volatile(),
     row("linkedToJob", Server, Type::Any, "Summaries of the parent jobs, with the rules on them")
         .since(BY_3_3),
     row("linkedJobs", Server, Type::Any, "Probably the child jobs"),

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
-use super::header::Places;
 use super::{Context, Declared};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::diff::escape;
@@ -22,7 +21,7 @@ pub(super) struct Decoder<'a> {
     pub(super) diagnostics: Diagnostics,
     pub(super) scripts: Scripts,
     pub(super) script_files: BTreeMap<String, Option<String>>,
-    pub(super) declared: Places,
+    pub(super) declared: BTreeMap<String, Declared>,
 }
 
 impl<'a> Decoder<'a> {
@@ -33,7 +32,7 @@ impl<'a> Decoder<'a> {
             diagnostics: Diagnostics::new(),
             scripts: Scripts::default(),
             script_files: BTreeMap::new(),
-            declared: Places::new(),
+            declared: BTreeMap::new(),
         }
     }
 

@@ -1,7 +1,5 @@
 //! The manifest around the job: `apiVersion`, `kind`, `metadata`, `spec`.
 
-use std::collections::BTreeMap;
-
 use super::decode::Decoder;
 use super::{API_VERSION, KIND, Manifest};
 use crate::diagnostic::Diagnostic;
@@ -39,7 +37,7 @@ pub(super) fn manifest(decoder: &mut Decoder<'_>, document: &Document) -> Option
         file: std::sync::Arc::clone(decoder.file),
         key_span: metadata.key_span,
         id_span: metadata.id_span,
-        declared: std::mem::take(&mut decoder.declared),
+        declared: super::Places::new(std::mem::take(&mut decoder.declared)),
     };
     identity(decoder, &manifest);
     Some(manifest)
@@ -173,6 +171,3 @@ fn known_members(decoder: &mut Decoder<'_>, node: &Node, known: &[&str], what: &
         });
     }
 }
-
-/// Where members were declared, by JSON Pointer.
-pub(super) type Places = BTreeMap<String, super::Declared>;

@@ -8,6 +8,7 @@ mod header;
 mod set;
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -77,7 +78,36 @@ pub struct Manifest {
     file: Arc<SourceFile>,
     key_span: Span,
     id_span: Option<Span>,
-    declared: BTreeMap<String, Declared>,
+    declared: Places,
+}
+
+/// Where the members of one manifest were declared, by JSON Pointer.
+///
+/// Pointers are kept as hashes: ten thousand manifests name the same few paths over and over, and the texts would
+/// take more memory than the jobs. Two pointers of one manifest with one hash would at worst mark a wrong line.
+#[derive(Clone, Debug, Default)]
+struct Places(Vec<(u64, Declared)>);
+
+impl Places {
+    /// Keeps the places of a map, sorted for look-up.
+    fn new(declared: BTreeMap<String, Declared>) -> Self {
+        let mut places: Vec<_> =
+            declared.iter().map(|(pointer, place)| (Self::hash(pointer), *place)).collect();
+        places.sort_unstable_by_key(|(hash, _)| *hash);
+        places.shrink_to_fit();
+        Self(places)
+    }
+
+    fn get(&self, pointer: &str) -> Option<Declared> {
+        let hash = Self::hash(pointer);
+        self.0.binary_search_by_key(&hash, |(hash, _)| *hash).ok().map(|at| self.0[at].1)
+    }
+
+    fn hash(pointer: &str) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        pointer.hash(&mut hasher);
+        hasher.finish()
+    }
 }
 
 impl Manifest {

@@ -191,10 +191,9 @@ impl<'a> Planner<'a> {
             (_, n) => format!("{n} members differ or can not be verified"),
         };
         let mut change = step(manifest, Some(id), Action::Update, reason);
-        let touches_schedule =
-            fields.iter().any(|field| schedule::MEMBERS.contains(&diff::top_level(&field.pointer)));
-        if touches_schedule {
-            change.schedule = Some((schedule::words(&job.normalised), schedule::words(desired)));
+        let runs = (schedule::words(&job.normalised), schedule::words(desired));
+        if runs.0 != runs.1 {
+            change.schedule = Some(runs);
         }
         if normalise::is_armed(job.normalised.text("status")) {
             let status = job.normalised.text("status").unwrap_or_default();
