@@ -14,7 +14,8 @@ use super::{Element, Empty, Member, Type, Wire};
 pub const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 
 /// Long names of the days in small letters, in the same order.
-pub(super) const LONG_DAYS: [&str; 7] = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
+pub(super) const LONG_DAYS: [&str; 7] =
+    ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
 
 /// How a value differs from what its member takes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -212,9 +212,16 @@ impl<'a> Decoder<'a> {
     }
 
     fn scalar(&mut self, row: &Member, node: &Node, pointer: &str) -> Option<Json> {
+        if is_blank_of_another_kind(row, &node.value) {
+            self.mismatch(row, node, pointer, &canonical::expectation(row));
+            return None;
+        }
         let json = self.plain_json(node);
         let mismatch = match canonical::canonical(row, &json) {
-            Ok(value) => return Some(without_stamp(row, value)),
+            Ok(value) => {
+                self.warn_of_odd_ids(row, node, pointer);
+                return Some(without_stamp(row, value));
+            }
             Err(mismatch) => mismatch,
         };
         // In a list only one element may be at fault: point at that one.
@@ -240,6 +247,24 @@ impl<'a> Decoder<'a> {
         };
         self.push(diagnostic);
         None
+    }
+
+    /// The API's ids are UUIDs in all samples; another text is sent all the same.
+    fn warn_of_odd_ids(&mut self, row: &Member, node: &Node, pointer: &str) {
+        let items = match row.kind {
+            Type::Uuid => std::slice::from_ref(node),
+            Type::Set(Element::Uuid) => node.value.as_sequence().unwrap_or_default(),
+            _ => &[],
+        };
+        for item in items {
+            if item.value.as_str().is_some_and(|text| !text.is_empty() && !canonical::is_uuid(text.trim())) {
+                let expected = canonical::expectation(row);
+                let message =
+                    format!("`{}` must be {expected}, found {}", dotted(pointer), item.value.describe());
+                let place = self.place(item.span);
+                self.push(Diagnostic::warning("unusual-value", message).at(place, "sent as it is"));
+            }
+        }
     }
 
     fn mismatch(&mut self, row: &Member, node: &Node, pointer: &str, expected: &str) {
@@ -337,6 +362,20 @@ impl<'a> Decoder<'a> {
                 entries.iter().map(|entry| (entry.key.clone(), self.json_of(&entry.value))).collect(),
             ),
         }
+    }
+}
+
+/// Whether this is the empty value of another kind, which `canonical` takes for none because API answers hold such.
+///
+/// In a manifest it is a mistake: `assetTagIds: {}` would empty the list without a word.
+fn is_blank_of_another_kind(row: &Member, value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.is_empty() && matches!(row.kind, Type::Bool | Type::Set(_)),
+        Value::Sequence(items) => {
+            items.is_empty() && !matches!(row.kind, Type::Set(_) | Type::WeekDays | Type::Addresses)
+        }
+        Value::Mapping(entries) => entries.is_empty(),
+        Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) => false,
     }
 }
 
