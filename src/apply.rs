@@ -98,11 +98,13 @@ pub struct Outcome {
     pub fields: Vec<FieldChange>,
     /// Who edited the job last, where that matters.
     pub edit: Option<Edit>,
+    /// The job as it was read back after the write.
+    pub read_back: Option<Value>,
 }
 
 impl Outcome {
     fn plain(kind: OutcomeKind) -> Self {
-        Self { kind, error: Vec::new(), help: None, fields: Vec::new(), edit: None }
+        Self { kind, error: Vec::new(), help: None, fields: Vec::new(), edit: None, read_back: None }
     }
 
     fn said(kind: OutcomeKind, words: impl Into<String>) -> Self {
@@ -222,7 +224,7 @@ impl Update<'_> {
 
     async fn read_back<A: WriteApi>(&self, api: &A) -> Outcome {
         match self.read(api).await {
-            Ok(now) => self.judge(&now),
+            Ok(now) => Outcome { read_back: Some(now.raw.clone()), ..self.judge(&now) },
             Err(outcome) => Outcome {
                 kind: OutcomeKind::Unsettled,
                 help: Some("the change was sent and accepted; run plan to see whether it holds".to_owned()),

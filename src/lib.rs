@@ -31,6 +31,7 @@ pub mod yaml;
 pub mod api;
 pub mod apply;
 pub mod cli;
+pub mod details;
 pub mod load;
 pub mod simulator;
 pub mod terminal;

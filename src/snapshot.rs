@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::job::Platform;
+use crate::fingerprint;
+use crate::job::{self, Platform};
 use crate::normalise::{self, Normalised};
 use crate::stamp;
 
@@ -19,6 +20,12 @@ pub struct ListRow {
     pub platform: Option<Platform>,
     /// Names of the tags the job uses, by UUID.
     pub tag_names: BTreeMap<String, String>,
+    /// Its status, as the job object would say it.
+    pub status: Option<String>,
+    /// When the job was changed last, milliseconds since 1970-01-01 UTC.
+    pub updated_at: Option<i64>,
+    /// Digest of everything in the row that does not move by itself.
+    pub digest: String,
 }
 
 impl ListRow {
@@ -34,8 +41,22 @@ impl ListRow {
             name: text("name").unwrap_or_default().to_owned(),
             platform: text("platform").and_then(Platform::parse),
             tag_names: tags.collect(),
+            status: text("status").map(str::to_owned),
+            updated_at: row.pointer("/updated/date").and_then(milliseconds),
+            digest: digest(row),
         })
     }
+}
+
+/// Milliseconds, which may come as digits in a text.
+fn milliseconds(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.parse().ok())
+}
+
+/// Digest of a row without counters, progress and run times.
+fn digest(row: &Value) -> String {
+    let steady = row.as_object().into_iter().flatten().filter(|(name, _)| !job::is_volatile_in_list(name));
+    fingerprint::short(&Value::Object(steady.map(|(name, value)| (name.clone(), value.clone())).collect()))
 }
 
 /// Who changed a job last, and when.
@@ -73,8 +94,7 @@ impl LiveJob {
     pub fn last_edit(&self) -> Edit {
         let by = self.raw.get("updatedBy");
         let text = |pointer: &str| Some(by?.pointer(pointer)?.as_str()?.to_owned());
-        let at = by.and_then(|by| by.get("date"));
-        let at = at.and_then(|at| at.as_i64().or_else(|| at.as_str()?.parse().ok()));
+        let at = by.and_then(|by| by.get("date")).and_then(milliseconds);
         Edit { user_id: text("/user/id"), user: text("/user/name"), at }
     }
 
@@ -100,8 +120,8 @@ impl Snapshot {
         Self { rows, jobs: BTreeMap::new() }
     }
 
-    /// Names of all tags that a row tells.
-    pub fn tag_names(&self) -> BTreeMap<String, String> {
-        self.rows.iter().flat_map(|row| row.tag_names.clone()).collect()
+    /// Names of all tags that rows tell.
+    pub fn tag_names_of(rows: &[ListRow]) -> BTreeMap<String, String> {
+        rows.iter().flat_map(|row| row.tag_names.clone()).collect()
     }
 }

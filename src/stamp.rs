@@ -50,6 +50,16 @@ pub enum Found {
     Stamp(Stamp),
 }
 
+impl Found {
+    /// The stamp as it stands in a description; `None` where there is none that can be read.
+    pub fn text(&self) -> Option<String> {
+        match self {
+            Self::None | Self::Damaged => None,
+            Self::Stamp(stamp) => Some(stamp.to_string()),
+        }
+    }
+}
+
 /// Parts a description into what people wrote and the stamp at its end.
 pub fn split(description: &str) -> (&str, Found) {
     let trimmed = description.trim_end();

@@ -10,6 +10,7 @@ use super::settings::Settings;
 use super::{Exit, pretty};
 use crate::api::ReadApi;
 use crate::apply::{self, Outcome, OutcomeKind};
+use crate::details::Details;
 use crate::manifest::Manifest;
 use crate::plan::{Action, Plan};
 use crate::render;
@@ -42,9 +43,11 @@ async fn plan_and_apply(
     super::session::load_manifests(&settings, common)?;
     let session = Session::open(&settings, &args.planning, terminal).await?;
     let known = || session.client.simulator_updates();
-    let made = make_plan(&session.client, known, &settings, arguments, &args.planning, terminal).await;
+    let made =
+        make_plan(&session.client, known, &settings, arguments, &args.planning, &session.identity, terminal)
+            .await;
     let exit = match made {
-        Ok(made) => carry_out(&made, &session, arguments, args, terminal).await,
+        Ok(mut made) => carry_out(&mut made, &session, arguments, args, terminal).await,
         Err(failure) => Err(failure),
     };
     session.close().await;
@@ -52,13 +55,13 @@ async fn plan_and_apply(
 }
 
 async fn carry_out(
-    made: &Made,
+    made: &mut Made,
     session: &Session,
     arguments: &Arguments,
     args: &ApplyArgs,
     terminal: &Terminal,
 ) -> Result<Exit, Failure> {
-    let Made { plan, set } = made;
+    let Made { plan, set, details } = made;
     let human = arguments.common.output == Output::Human;
     let calls = session.client.calls().to_string();
     let context = render::plan::Context { gateway: &session.gateway, calls: &calls };
@@ -94,6 +97,7 @@ async fn carry_out(
         }
     })
     .await;
+    remember(details, plan, &outcomes, terminal);
     let calls = session.client.calls();
     if human {
         terminal.data(&render::outcome::summary(plan, &outcomes, &calls.to_string(), &layout));
@@ -101,6 +105,19 @@ async fn carry_out(
         terminal.data(&pretty(&render::json::apply(plan, &outcomes, json!(calls))));
     }
     Ok(exit(plan, &outcomes))
+}
+
+/// Keeps what was read back, so that the next run need not ask for it.
+fn remember(details: &mut Details, plan: &Plan, outcomes: &[Outcome], terminal: &Terminal) {
+    let read_back = plan
+        .changes
+        .iter()
+        .zip(outcomes)
+        .filter_map(|(change, outcome)| Some((change.id.as_deref()?, outcome.read_back.as_ref()?)));
+    let kept = read_back.map(|(id, job)| details.put_written(id, job)).collect::<Result<Vec<()>, _>>();
+    if let Err(error) = kept.and_then(|_| details.save()) {
+        terminal.note(&format!("the cache could not be written: {error}"));
+    }
 }
 
 /// Chooses the exit status from what became of the steps (DESIGN section 8).

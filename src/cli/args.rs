@@ -133,6 +133,12 @@ pub struct PlanningArgs {
     /// Start the embedded simulator afresh from its seed files
     #[arg(long)]
     pub reset: bool,
+    /// Read every bound job again, whatever the cache knows
+    #[arg(long)]
+    pub refresh: bool,
+    /// Neither read nor write the cache
+    #[arg(long, conflicts_with = "refresh")]
+    pub no_cache: bool,
     /// Certificate authority to trust beside the platform's, a PEM file; may be repeated
     #[arg(long, value_name = "FILE")]
     pub cacert: Vec<PathBuf>,

@@ -30,6 +30,7 @@ async fn show_plan(arguments: &Arguments, args: &PlanArgs, terminal: &Terminal) 
         &settings,
         arguments,
         &args.planning,
+        &session.identity,
         terminal,
     )
     .await;

@@ -5,10 +5,11 @@
 
 //! From settings to manifests, to an API, to a plan: the steps that the commands share.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::StreamExt;
 use globset::{Glob, GlobSetBuilder};
 use serde_json::{Value, json};
 
@@ -18,6 +19,7 @@ use super::{Exit, pretty, show};
 use crate::api::{self, ApiError, Client, Credentials, Gateway, Notice, Notices, ReadApi, UpdatesKnown};
 use crate::apply::chain;
 use crate::config::Updates;
+use crate::details::{CacheUse, Details};
 use crate::diagnostic::Diagnostics;
 use crate::job::Platform;
 use crate::load::{self, LoadContext};
@@ -131,6 +133,8 @@ pub(super) struct Session {
     pub(super) client: Client,
     /// The gateway as people know it.
     pub(super) gateway: String,
+    /// What tells this gateway's cache from that of others.
+    pub(super) identity: String,
     /// The embedded simulator, kept alive as long as the session.
     simulator: Option<simulator::Running>,
 }
@@ -142,11 +146,13 @@ impl Session {
         planning: &PlanningArgs,
         terminal: &Terminal,
     ) -> Result<Self, Failure> {
-        let (gateway, credentials, shown, running) = match settings.target()? {
+        let (gateway, credentials, shown, identity, running) = match settings.target()? {
             Target::Simulator(path, text) => {
                 let (url, credentials, running) =
                     start_simulator(settings, &path, planning.reset, terminal).await?;
-                (url, credentials, text, Some(running))
+                // Its port is another one each time.
+                let path = std::fs::canonicalize(&path).unwrap_or(path);
+                (url, credentials, text, format!("sim:{}", path.display()), Some(running))
             }
             Target::Gateway(_, _) if planning.reset => {
                 let help = "leave it out; it forgets what the simulator keeps between runs";
@@ -156,8 +162,8 @@ impl Session {
                 ));
             }
             Target::Gateway(gateway, credentials) => {
-                let shown = gateway.host();
-                (gateway, credentials, shown, None)
+                let (shown, identity) = (gateway.host(), gateway.url().to_string());
+                (gateway, credentials, shown, identity, None)
             }
         };
         let seed = std::time::SystemTime::now()
@@ -167,7 +173,7 @@ impl Session {
         client.ca_certificates = certificates(&planning.cacert)?;
         client.notices = notices(*terminal);
         let client = Client::new(client).map_err(|error| Failure::error(&error, error.help()))?;
-        Ok(Self { client, gateway: shown, simulator: running })
+        Ok(Self { client, gateway: shown, identity, simulator: running })
     }
 
     /// Ends the embedded simulator, so that its files are free again.
@@ -238,6 +244,8 @@ pub(super) struct Made {
     pub(super) plan: Plan,
     /// The manifests.
     pub(super) set: DesiredSet,
+    /// The live jobs, to be remembered as they are after the writes.
+    pub(super) details: Details,
 }
 
 /// Reads the live jobs and plans.
@@ -247,69 +255,142 @@ pub(super) async fn make_plan<A: ReadApi>(
     settings: &Settings,
     arguments: &Arguments,
     planning: &PlanningArgs,
+    gateway: &str,
     terminal: &Terminal,
 ) -> Result<Made, Failure> {
     let (set, warnings) = load_manifests(settings, &arguments.common)?;
     if !warnings.is_empty() {
         show(terminal, &warnings);
     }
-    let (snapshot, bindings) = read_live(api, &set, settings, terminal).await?;
     let policy = Policy {
         owner: settings.owner.clone(),
-        envelope: envelope(planning.updates.unwrap_or(settings.updates), known(), terminal),
+        envelope: Envelope::Full,
         is_whole: arguments.common.only.is_empty(),
         allow_script_loss: planning.allow_script_loss.clone(),
         tag_names: settings.tags.iter().map(|(name, id)| (id.to_ascii_lowercase(), name.clone())).collect(),
     };
-    let plan = plan::build(&set, &bindings, &snapshot, &policy).map_err(Failure::Findings)?;
+    let mut live = read_live(api, &set, settings, planning, gateway, terminal).await?;
+    // Known only after the first call, because the gateway says it with the token.
+    let policy = Policy {
+        envelope: envelope(planning.updates.unwrap_or(settings.updates), known(), terminal),
+        ..policy
+    };
+    let mut builder = plan::Builder::new(&policy, live.details.stamps());
+    for (manifest, binding) in set.manifests.iter().zip(&live.bindings) {
+        let job = match binding.id() {
+            None => None,
+            Some(id) => match live.details.job(id) {
+                Ok(job) => job,
+                // A damaged entry of the cache costs a call, nothing else.
+                Err(_) => {
+                    let job = api.get_job(id).await.map_err(read_failed)?;
+                    live.details.put(id, job.as_ref(), None).map_err(|error| spill_failed(&error))?;
+                    job.map(LiveJob::new)
+                }
+            },
+        };
+        builder.add(manifest, binding, job.as_ref());
+    }
+    if let Err(error) = live.details.save() {
+        terminal.note(&format!("the cache could not be written: {error}"));
+    }
+    let plan = builder.finish(&live.bindings, &live.rows).map_err(Failure::Findings)?;
     if !plan.warnings.is_empty() {
         show(terminal, &plan.warnings);
     }
-    Ok(Made { plan, set })
+    Ok(Made { plan, set, details: live.details })
 }
 
-/// Lists the platforms in use and reads the jobs that manifests are bound to.
+/// What was read of the live jobs.
+struct Live {
+    rows: Vec<ListRow>,
+    bindings: Vec<Binding>,
+    details: Details,
+}
+
+fn read_failed(error: ApiError) -> Failure {
+    Failure::Error(chain(&error), Some(format!("{}; nothing was changed", error.help())))
+}
+
+fn spill_failed(error: &std::io::Error) -> Failure {
+    let message = "could not write to a temporary file".to_owned();
+    Failure::Error(vec![message, error.to_string()], Some("is the disk full? nothing was changed".to_owned()))
+}
+
+/// Lists the platforms in use and reads the jobs that manifests are bound to, as far as the cache does not know them.
 async fn read_live<A: ReadApi>(
     api: &A,
     set: &DesiredSet,
     settings: &Settings,
+    planning: &PlanningArgs,
+    gateway: &str,
     terminal: &Terminal,
-) -> Result<(Snapshot, Vec<Binding>), Failure> {
-    let failed = |error: ApiError| {
-        let help = format!("{}; nothing was changed", error.help());
-        Failure::Error(chain(&error), Some(help))
-    };
+) -> Result<Live, Failure> {
     let mut rows = Vec::new();
-    let mut customers = std::collections::BTreeSet::new();
+    let mut customers = BTreeSet::new();
     for platform in platforms_in_use(set) {
-        for row in api.list_jobs(platform.as_str()).await.map_err(failed)? {
+        for row in api.list_jobs(platform.as_str()).await.map_err(read_failed)? {
             customers.extend(row.get("customerId").and_then(Value::as_str).map(str::to_ascii_lowercase));
             rows.extend(ListRow::read(&row));
         }
     }
     check_customer(&customers, settings, terminal)?;
-    let mut snapshot = Snapshot::new(rows);
-    let (bindings, findings) = plan::bind(set, &snapshot.rows);
+    let rows = Snapshot::new(rows).rows;
+    let (bindings, findings) = plan::bind(set, &rows);
     if findings.has_errors() {
         return Err(Failure::Findings(findings));
     }
-    let ids: std::collections::BTreeSet<String> = bindings
-        .iter()
-        .filter_map(|binding| match binding {
-            Binding::Job(id) => Some(id.clone()),
-            Binding::Missing => None,
-        })
-        .collect();
+    let customer = customers.into_iter().collect::<Vec<_>>().join(",");
+    let folder = settings.state_dir.join("cache");
+    let now = jiff::Timestamp::now().as_millisecond();
+    let mut details = Details::open(&folder, gateway, &customer, cache_use(planning), now)
+        .map_err(|error| spill_failed(&error))?;
+    if let Some(note) = details.note.take() {
+        terminal.note(&note);
+    }
+    let ids: BTreeSet<String> = bindings.iter().filter_map(Binding::id).map(str::to_owned).collect();
+    let missing = details.missing(ids.into_iter(), &rows);
+    let fetched = fetch(api, missing, &rows, &mut details, settings, terminal).await;
+    if fetched.is_err() {
+        // What was read stays, so that the next run goes on from there.
+        let _ = details.save();
+    }
+    fetched?;
+    Ok(Live { rows, bindings, details })
+}
+
+async fn fetch<A: ReadApi>(
+    api: &A,
+    ids: Vec<String>,
+    rows: &[ListRow],
+    details: &mut Details,
+    settings: &Settings,
+    terminal: &Terminal,
+) -> Result<(), Failure> {
+    let by_id: BTreeMap<&str, &ListRow> = rows.iter().map(|row| (row.id.as_str(), row)).collect();
     let reads = futures_util::stream::iter(ids).map(|id| async move {
-        let job = api.get_job(&id).await?;
-        Ok::<_, ApiError>((id, job.map(LiveJob::new)))
+        let job = api.get_job(&id).await;
+        (id, job)
     });
-    let jobs: Vec<_> = reads.buffer_unordered(CONCURRENT_READS).try_collect().await.map_err(failed)?;
-    let customers =
-        jobs.iter().filter_map(|(_, job)| job.as_ref()?.customer_id().map(str::to_ascii_lowercase)).collect();
-    check_customer(&customers, settings, terminal)?;
-    snapshot.jobs = jobs.into_iter().collect();
-    Ok((snapshot, bindings))
+    let mut reads = std::pin::pin!(reads.buffer_unordered(CONCURRENT_READS));
+    while let Some((id, job)) = reads.next().await {
+        let job = job.map_err(read_failed)?;
+        let customer = job.as_ref().and_then(|job| job.get("customerId")).and_then(Value::as_str);
+        check_customer(&customer.map(str::to_ascii_lowercase).into_iter().collect(), settings, terminal)?;
+        details
+            .put(&id, job.as_ref(), by_id.get(id.as_str()).copied())
+            .map_err(|error| spill_failed(&error))?;
+    }
+    Ok(())
+}
+
+/// A simulator that starts afresh has other jobs under the same dates, so nothing of it may be remembered.
+fn cache_use(planning: &PlanningArgs) -> CacheUse {
+    match (planning.no_cache, planning.refresh || planning.reset) {
+        (true, _) => CacheUse::None,
+        (false, true) => CacheUse::Refresh,
+        (false, false) => CacheUse::Full,
+    }
 }
 
 /// Jobs read at the same time; the client's own limit goes down from here when the gateway refuses.
@@ -325,7 +406,7 @@ fn platforms_in_use(set: &DesiredSet) -> Vec<Platform> {
 
 /// Stops before anything is planned for the wrong subscription.
 fn check_customer(
-    answered: &std::collections::BTreeSet<String>,
+    answered: &BTreeSet<String>,
     settings: &Settings,
     terminal: &Terminal,
 ) -> Result<(), Failure> {

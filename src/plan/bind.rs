@@ -15,6 +15,16 @@ pub enum Binding {
     Missing,
 }
 
+impl Binding {
+    /// The id of the live job, where there is one.
+    pub fn id(&self) -> Option<&str> {
+        match self {
+            Self::Job(id) => Some(id),
+            Self::Missing => None,
+        }
+    }
+}
+
 /// Binds every manifest, in their order: by `metadata.id`, else by name and platform.
 ///
 /// Two live jobs of one name, and two manifests for one live job, are errors.

@@ -1,11 +1,10 @@
 //! The steps of one manifest.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 
 use super::bind::Binding;
-use super::{Action, Basis, Change, Field, Origin, Policy, Request, origin};
+use super::origin::{self, StampCounts};
+use super::{Action, Basis, Change, Field, Origin, Policy, Request};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::diff::{self, FieldChange};
 use crate::job::{Platform, find_pointer, rules};
@@ -15,7 +14,7 @@ use crate::overlay::{self, Issue};
 use crate::patch;
 use crate::schedule;
 use crate::script;
-use crate::snapshot::{LiveJob, Snapshot};
+use crate::snapshot::LiveJob;
 use crate::stamp::{self, Found};
 
 /// The steps of one manifest and what is to be said of it.
@@ -26,28 +25,17 @@ pub(super) struct Planned {
 
 /// What all manifests are planned with.
 pub(super) struct Planner<'a> {
-    snapshot: &'a Snapshot,
-    policy: &'a Policy,
-    stamps: BTreeMap<(String, String), usize>,
+    pub(super) policy: &'a Policy,
+    pub(super) stamps: &'a StampCounts,
 }
 
-impl<'a> Planner<'a> {
-    pub(super) fn new(snapshot: &'a Snapshot, policy: &'a Policy) -> Self {
-        Self { snapshot, policy, stamps: origin::count_stamps(snapshot) }
-    }
-
-    pub(super) fn plan(&self, manifest: &Manifest, binding: &Binding) -> Planned {
+impl Planner<'_> {
+    pub(super) fn plan(&self, manifest: &Manifest, binding: &Binding, job: Option<&LiveJob>) -> Planned {
         let mut diagnostics = Diagnostics::new();
-        let steps = match binding {
-            Binding::Missing => self.create(manifest, &mut diagnostics),
-            Binding::Job(id) => match self.snapshot.jobs.get(id) {
-                Some(Some(job)) => self.existing(manifest, id, job, &mut diagnostics),
-                Some(None) | None => {
-                    let reason = format!("the live job {id} of `metadata.id` is gone");
-                    let change = step(manifest, Some(id), Action::Blocked, reason);
-                    vec![note(change, "remove `metadata.id` to make the job anew, or remove the manifest")]
-                }
-            },
+        let steps = match (binding, job) {
+            (Binding::Missing, _) => self.create(manifest, &mut diagnostics),
+            (Binding::Job(id), Some(job)) => self.existing(manifest, id, job, &mut diagnostics),
+            (Binding::Job(id), None) => vec![gone(manifest, id)],
         };
         Planned { steps, diagnostics }
     }
@@ -100,7 +88,7 @@ impl<'a> Planner<'a> {
         if let Some(blocked) = self.forbidden(manifest, id, job) {
             return vec![named_after(blocked, job)];
         }
-        let proof = origin::proof(job, manifest, &self.policy.owner, &self.stamps);
+        let proof = origin::proof(job, manifest, &self.policy.owner, self.stamps);
         let scripts_are_known =
             proof.is_some_and(|stamp| stamp.contents == stamp::contents_digest(&manifest.spec));
         let overlay = overlay::overlay(&manifest.spec, &job.normalised, scripts_are_known);
@@ -263,6 +251,18 @@ impl<'a> Planner<'a> {
             return block(change, "the live job runs once and was enabled".to_owned(), help);
         }
         change
+    }
+}
+
+/// A bound job that the API does not know is never made anew by itself (DESIGN 3).
+fn gone(manifest: &Manifest, id: &str) -> Change {
+    if manifest.id.is_some() {
+        let change =
+            step(manifest, Some(id), Action::Blocked, format!("the live job {id} of `metadata.id` is gone"));
+        note(change, "remove `metadata.id` to make the job anew, or remove the manifest")
+    } else {
+        let reason = format!("the live job {id} was listed, and is gone now");
+        note(step(manifest, Some(id), Action::Blocked, reason), "run plan again")
     }
 }
 

@@ -13,7 +13,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 pub use bind::{Binding, bind};
-pub use build::build;
+pub use build::{Builder, build};
+pub use origin::StampCounts;
 
 use crate::diagnostic::Diagnostics;
 use crate::fingerprint;

@@ -8,18 +8,24 @@ use std::collections::BTreeMap;
 use super::Origin;
 use crate::job::TABLE_VERSION;
 use crate::manifest::Manifest;
-use crate::snapshot::{LiveJob, Snapshot};
+use crate::snapshot::LiveJob;
 use crate::stamp::{self, Found, Stamp};
 
 /// How often each stamp stands on the jobs that were read; a console clone copies it.
-pub(super) fn count_stamps(snapshot: &Snapshot) -> BTreeMap<(String, String), usize> {
-    let mut counts = BTreeMap::new();
-    for job in snapshot.jobs.values().flatten() {
-        if let Found::Stamp(stamp) = &job.stamp {
-            *counts.entry((stamp.owner.clone(), stamp.key.clone())).or_default() += 1;
+#[derive(Clone, Debug, Default)]
+pub struct StampCounts(BTreeMap<(String, String), usize>);
+
+impl StampCounts {
+    /// Counts the stamp of one job.
+    pub fn add(&mut self, found: &Found) {
+        if let Found::Stamp(stamp) = found {
+            *self.0.entry((stamp.owner.clone(), stamp.key.clone())).or_default() += 1;
         }
     }
-    counts
+
+    fn is_unique(&self, stamp: &Stamp) -> bool {
+        self.0.get(&(stamp.owner.clone(), stamp.key.clone())).is_none_or(|count| *count == 1)
+    }
 }
 
 /// The job's stamp, if it proves something: ours, of this manifest, of this table, and on this job only.
@@ -27,12 +33,11 @@ pub(super) fn proof<'a>(
     job: &'a LiveJob,
     manifest: &Manifest,
     owner: &str,
-    counts: &BTreeMap<(String, String), usize>,
+    counts: &StampCounts,
 ) -> Option<&'a Stamp> {
     let Found::Stamp(stamp) = &job.stamp else { return None };
-    let unique = counts.get(&(stamp.owner.clone(), stamp.key.clone())) == Some(&1);
     let ours = stamp.owner == owner && stamp.key == manifest.key;
-    (ours && unique && stamp.table_version == TABLE_VERSION).then_some(stamp)
+    (ours && counts.is_unique(stamp) && stamp.table_version == TABLE_VERSION).then_some(stamp)
 }
 
 /// Says where all differences of a job came from.

@@ -1,0 +1,344 @@
+#![expect(clippy::disallowed_methods, reason = "this module keeps bodies of live jobs in files")]
+
+//! Whole live jobs, fetched or remembered: which must be asked for, and where each one's body is.
+//!
+//! The list call says of every job when it was changed last, so a job whose row is as it was when its details were
+//! read need not be read again (DESIGN section 7). Bodies stay in files and are parsed one at a time. The cache is
+//! a convenience: without it, or with a damaged one, the result is the same and costs more calls. It never decides
+//! anything about a job, and `apply` never trusts it: it reads every job afresh before it writes to it.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::fingerprint;
+use crate::plan::StampCounts;
+use crate::snapshot::{ListRow, LiveJob};
+
+/// Version of the cache file; another one is ignored.
+const FORMAT: u32 = 1;
+
+/// Age after which an entry is read again although its row says that nothing changed, in milliseconds: a day.
+///
+/// A server could change a job without moving its date; a day bounds how long that stays unseen.
+const OLD_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// How many old entries are read again in one run, oldest first.
+///
+/// 20 an hour go once round 480 jobs in a day and cost a fifteenth of the quota; more would make a no-change run
+/// over thousands of jobs expensive again.
+const MOST_AGED_READS: usize = 20;
+
+/// First line of a cache file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Header {
+    patchctl_cache: u32,
+    gateway: String,
+    customer: String,
+    entries: usize,
+}
+
+/// What is remembered of one job beside its body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Meta {
+    id: String,
+    /// Digest of the list row that was seen with it; `None` where no row was seen that belongs to it.
+    row: Option<String>,
+    /// Whether it was read back after a write of ours: no row was seen then, and the next one that has its date and
+    /// status belongs to it.
+    written: bool,
+    /// The job's status, which may move without the date.
+    status: Option<String>,
+    /// `updatedBy.date` of the body.
+    updated: Option<i64>,
+    /// When the body was read, milliseconds since 1970-01-01 UTC.
+    read: i64,
+    /// What stood at the end of the description, as text.
+    stamp: Option<String>,
+    /// Digest of the body's bytes: a damaged body is noticed.
+    sha: String,
+    offset: u64,
+    bytes: usize,
+}
+
+/// Where the bytes of a body are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Where {
+    Cache,
+    Spill,
+}
+
+/// What is known of the bound jobs in this run.
+#[derive(Debug)]
+pub struct Details {
+    /// Where the cache is, unless there is none.
+    path: Option<PathBuf>,
+    header: Header,
+    cached: BTreeMap<String, Meta>,
+    cache_file: Option<(File, u64)>,
+    entries: BTreeMap<String, Option<(Meta, Where)>>,
+    spill: File,
+    spilled: u64,
+    changed: bool,
+    reads_cache: bool,
+    now: i64,
+    /// What to tell the person, if anything.
+    pub note: Option<String>,
+}
+
+/// How the cache may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheUse {
+    /// Read and written.
+    Full,
+    /// Not read, written: everything is asked for again.
+    Refresh,
+    /// Neither.
+    None,
+}
+
+impl Details {
+    /// Opens the cache of a gateway and a subscription; `now` is in milliseconds since 1970-01-01 UTC.
+    ///
+    /// # Errors
+    /// Where not even a temporary file can be made; a cache that can not be used is a note.
+    pub fn open(folder: &Path, gateway: &str, customer: &str, cache: CacheUse, now: i64) -> io::Result<Self> {
+        let header = Header {
+            patchctl_cache: FORMAT,
+            gateway: gateway.to_owned(),
+            customer: customer.to_owned(),
+            entries: 0,
+        };
+        let name = fingerprint::short(&serde_json::json!([gateway, customer]));
+        let path = (cache != CacheUse::None).then(|| folder.join(format!("{name}.cache")));
+        let mut details = Self {
+            path,
+            header,
+            cached: BTreeMap::new(),
+            cache_file: None,
+            entries: BTreeMap::new(),
+            spill: tempfile::tempfile()?,
+            spilled: 0,
+            changed: false,
+            reads_cache: cache == CacheUse::Full,
+            now,
+            note: None,
+        };
+        // Entries of other jobs are kept also where this run asks for everything anew.
+        if let Some(path) = details.path.clone() {
+            match details.read_cache(&path) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    details.cached.clear();
+                    details.note = Some(format!("the cache `{}` is not used: {error}", path.display()));
+                }
+            }
+        }
+        Ok(details)
+    }
+
+    fn read_cache(&mut self, path: &Path) -> io::Result<()> {
+        let mut reader = BufReader::new(File::open(path)?);
+        let mut line = String::new();
+        let mut next = |reader: &mut BufReader<File>| -> io::Result<String> {
+            line.clear();
+            if reader.read_line(&mut line)? == 0 {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "it ends too early"));
+            }
+            Ok(line.clone())
+        };
+        let damaged = |_| io::Error::new(io::ErrorKind::InvalidData, "it is damaged or of another version");
+        let header: Header = serde_json::from_str(&next(&mut reader)?).map_err(damaged)?;
+        if (header.patchctl_cache, &header.gateway, &header.customer)
+            != (FORMAT, &self.header.gateway, &self.header.customer)
+        {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is of another version or gateway"));
+        }
+        for _ in 0..header.entries {
+            let meta: Meta = serde_json::from_str(&next(&mut reader)?).map_err(damaged)?;
+            self.cached.insert(meta.id.clone(), meta);
+        }
+        let start = reader.stream_position()?;
+        self.cache_file = Some((reader.into_inner(), start));
+        Ok(())
+    }
+
+    /// Settles which of the bound jobs must be asked for; the others are taken from the cache.
+    pub fn missing(&mut self, bound: impl Iterator<Item = String>, rows: &[ListRow]) -> Vec<String> {
+        let rows: BTreeMap<&str, &ListRow> = rows.iter().map(|row| (row.id.as_str(), row)).collect();
+        let mut ask = Vec::new();
+        let mut old = Vec::new();
+        for id in bound {
+            match (self.cached.get(&id), rows.get(id.as_str())) {
+                (Some(meta), Some(row)) if self.reads_cache && is_current(meta, row) => {
+                    let meta = Meta { row: Some(row.digest.clone()), ..meta.clone() };
+                    if self.now.saturating_sub(meta.read) > OLD_MS {
+                        old.push((Reverse(self.now.saturating_sub(meta.read)), id.clone()));
+                    }
+                    self.entries.insert(id, Some((meta, Where::Cache)));
+                }
+                (_, _) => ask.push(id),
+            }
+        }
+        old.sort();
+        ask.extend(old.into_iter().take(MOST_AGED_READS).map(|(_, id)| id));
+        ask.sort();
+        ask
+    }
+
+    /// Keeps the answer to a read; `None` where the API does not know the job.
+    ///
+    /// # Errors
+    /// Where the temporary file can not be written.
+    pub fn put(&mut self, id: &str, job: Option<&Value>, row: Option<&ListRow>) -> io::Result<()> {
+        self.keep(id, job, row, false)
+    }
+
+    /// Keeps what was read back after a write.
+    ///
+    /// # Errors
+    /// Where the temporary file can not be written.
+    pub fn put_written(&mut self, id: &str, job: &Value) -> io::Result<()> {
+        self.keep(id, Some(job), None, true)
+    }
+
+    fn keep(
+        &mut self,
+        id: &str,
+        job: Option<&Value>,
+        row: Option<&ListRow>,
+        written: bool,
+    ) -> io::Result<()> {
+        let Some(job) = job else {
+            self.entries.insert(id.to_owned(), None);
+            return Ok(());
+        };
+        let body = job.to_string();
+        let live = LiveJob::new(job.clone());
+        let updated = live.last_edit().at;
+        let meta = Meta {
+            id: id.to_owned(),
+            row: row.filter(|row| row.updated_at == updated).map(|row| row.digest.clone()),
+            written,
+            status: live.normalised.text("status").map(str::to_owned),
+            updated,
+            read: self.now,
+            stamp: live.stamp.text(),
+            sha: fingerprint::sha256_hex(body.as_bytes())[..16].to_owned(),
+            offset: self.spilled,
+            bytes: body.len(),
+        };
+        self.spill.seek(SeekFrom::Start(self.spilled))?;
+        self.spill.write_all(body.as_bytes())?;
+        self.spilled += body.len() as u64;
+        self.changed = true;
+        self.entries.insert(id.to_owned(), Some((meta, Where::Spill)));
+        Ok(())
+    }
+
+    /// How often each stamp stands on the bound jobs.
+    pub fn stamps(&self) -> StampCounts {
+        let mut counts = StampCounts::default();
+        for (meta, _) in self.entries.values().flatten() {
+            counts.add(&crate::stamp::split(meta.stamp.as_deref().unwrap_or_default()).1);
+        }
+        counts
+    }
+
+    /// What tells one state of a job from another: digest of its body.
+    pub fn revision(&self, id: &str) -> Option<&str> {
+        self.entries.get(id)?.as_ref().map(|(meta, _)| meta.sha.as_str())
+    }
+
+    /// Reads one job: `Ok(None)` where the API does not know it.
+    ///
+    /// # Errors
+    /// Where the body can not be read or is damaged; then the job must be asked for.
+    pub fn job(&mut self, id: &str) -> io::Result<Option<LiveJob>> {
+        match self.entries.get(id).cloned().flatten() {
+            None => Ok(None),
+            Some((meta, place)) => {
+                let bytes = self.body(&meta, place)?;
+                let damaged = |_| io::Error::new(io::ErrorKind::InvalidData, "the cached job is damaged");
+                Ok(Some(LiveJob::new(serde_json::from_slice(&bytes).map_err(damaged)?)))
+            }
+        }
+    }
+
+    fn body(&mut self, meta: &Meta, place: Where) -> io::Result<Vec<u8>> {
+        let damaged = || io::Error::new(io::ErrorKind::InvalidData, "the cached job is damaged");
+        let (file, start) = match (place, &mut self.cache_file) {
+            (Where::Spill, _) => (&mut self.spill, 0),
+            (Where::Cache, Some((file, start))) => (file, *start),
+            (Where::Cache, None) => return Err(damaged()),
+        };
+        file.seek(SeekFrom::Start(start + meta.offset))?;
+        let mut bytes = vec![0; meta.bytes.min(MOST_BODY_BYTES)];
+        file.read_exact(&mut bytes)?;
+        if fingerprint::sha256_hex(&bytes)[..16] == meta.sha { Ok(bytes) } else { Err(damaged()) }
+    }
+
+    /// Writes the cache anew, whole and at once, if anything was read in this run.
+    ///
+    /// Jobs that this run was not about keep their entries, so that a run over a selection forgets nothing.
+    ///
+    /// # Errors
+    /// Where it can not be written; nothing of the former cache is lost then.
+    pub fn save(&mut self) -> io::Result<()> {
+        let Some(path) = self.path.clone().filter(|_| self.changed) else { return Ok(()) };
+        let folder = path.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder)?;
+        let mut wanted: Vec<(Meta, Where)> = self
+            .cached
+            .values()
+            .filter(|meta| !self.entries.contains_key(&meta.id))
+            .map(|meta| (meta.clone(), Where::Cache))
+            .collect();
+        // A body that is newer or older than its row must not stay: the next run could not tell.
+        wanted.extend(
+            self.entries.values().flatten().filter(|(meta, _)| meta.row.is_some() || meta.written).cloned(),
+        );
+        let mut offset = 0;
+        let mut lines = String::new();
+        for (meta, _) in &wanted {
+            let moved = Meta { offset, ..meta.clone() };
+            lines.push_str(&serde_json::to_string(&moved)?);
+            lines.push('\n');
+            offset += meta.bytes as u64;
+        }
+        let header = Header { entries: wanted.len(), ..self.header.clone() };
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        {
+            let mut writer = io::BufWriter::new(file.as_file_mut());
+            writer.write_all(serde_json::to_string(&header)?.as_bytes())?;
+            writer.write_all(b"\n")?;
+            writer.write_all(lines.as_bytes())?;
+            for (meta, place) in &wanted {
+                let body = self.body(meta, *place)?;
+                writer.write_all(&body)?;
+            }
+            writer.flush()?;
+        }
+        file.persist(&path)?;
+        self.changed = false;
+        Ok(())
+    }
+}
+
+/// Largest body that is read back, in bytes; the client takes no larger one either.
+const MOST_BODY_BYTES: usize = 4 << 20;
+
+/// Whether a remembered job is still what the list shows.
+fn is_current(meta: &Meta, row: &ListRow) -> bool {
+    let same_row = match &meta.row {
+        Some(digest) => *digest == row.digest,
+        None => meta.written && meta.updated.is_some() && meta.status == row.status,
+    };
+    same_row && meta.updated == row.updated_at
+}
