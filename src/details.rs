@@ -19,6 +19,7 @@ use serde_json::Value;
 use crate::fingerprint;
 use crate::plan::StampCounts;
 use crate::snapshot::{ListRow, LiveJob};
+use crate::stamp::Found;
 
 /// Version of the cache file; another one is ignored.
 const FORMAT: u32 = 1;
@@ -249,6 +250,15 @@ impl Details {
             counts.add(&crate::stamp::split(meta.stamp.as_deref().unwrap_or_default()).1);
         }
         counts
+    }
+
+    /// Whether the job has no stamp, or one that no other bound job bears.
+    pub fn is_stamp_unique(&self, id: &str, counts: &StampCounts) -> bool {
+        let text = self.entries.get(id).and_then(|entry| entry.as_ref()?.0.stamp.as_deref());
+        match crate::stamp::split(text.unwrap_or_default()).1 {
+            Found::Stamp(stamp) => counts.is_unique(&stamp),
+            Found::None | Found::Damaged => true,
+        }
     }
 
     /// What tells one state of a job from another: digest of its body.

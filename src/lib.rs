@@ -32,6 +32,7 @@ pub mod api;
 pub mod apply;
 pub mod cli;
 pub mod details;
+pub mod inventory;
 pub mod load;
 pub mod simulator;
 pub mod terminal;

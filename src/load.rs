@@ -22,7 +22,7 @@ const SCRIPT_LIMIT_BYTES: u64 = 1 << 20;
 pub fn load(
     jobs: &Path,
     root: &Path,
-    shown: &dyn Fn(&Path) -> String,
+    shown: &(dyn Fn(&Path) -> String + Sync),
     context: LoadContext<'_>,
 ) -> (DesiredSet, Diagnostics) {
     let mut diagnostics = Diagnostics::new();
@@ -32,7 +32,7 @@ pub fn load(
         diagnostics.push(Diagnostic::error("no-manifests", message).help(help));
         return (DesiredSet::default(), diagnostics);
     }
-    let scripts = Scripts { root, shown };
+    let scripts = RepositoryScripts { root, shown };
     let context =
         Context { tags: context.tags, allow_unknown_fields: context.allow_unknown_fields, scripts: &scripts };
     let paths = manifest_paths(jobs, shown, &mut diagnostics);
@@ -86,7 +86,7 @@ fn read(path: &Path, shown: &dyn Fn(&Path) -> String, context: Context<'_>) -> P
 }
 
 /// The files that end in `.yaml` or `.yml`, sorted; hidden folders and files are passed over.
-fn manifest_paths(
+pub(crate) fn manifest_paths(
     jobs: &Path,
     shown: &dyn Fn(&Path) -> String,
     diagnostics: &mut Diagnostics,
@@ -123,12 +123,14 @@ fn cause(error: &io::Error) -> String {
 }
 
 /// Reads scripts that lie in the repository.
-struct Scripts<'a> {
-    root: &'a Path,
-    shown: &'a dyn Fn(&Path) -> String,
+pub struct RepositoryScripts<'a> {
+    /// The repository.
+    pub root: &'a Path,
+    /// Turns a path into the words of messages.
+    pub shown: &'a (dyn Fn(&Path) -> String + Sync),
 }
 
-impl ReadScript for Scripts<'_> {
+impl ReadScript for RepositoryScripts<'_> {
     fn read_script(&self, manifest: &str, path: &str) -> Result<Vec<u8>, ScriptProblem> {
         let problem =
             |message: &str, help: &str| ScriptProblem { message: message.to_owned(), help: help.to_owned() };

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::args::{ApplyArgs, Arguments, Output};
-use super::session::{Failure, Made, Session, make_plan};
+use super::planning::{Made, Request};
+use super::session::{Failure, Session};
 use super::settings::Settings;
 use super::{Exit, pretty};
 use crate::api::ReadApi;
@@ -40,12 +41,11 @@ async fn plan_and_apply(
         ));
     }
     let settings = Settings::resolve(common)?;
-    super::session::load_manifests(&settings, common)?;
+    let request = Request { settings: &settings, common, planning: &args.planning, terminal };
+    let inventory = request.take_inventory()?;
     let session = Session::open(&settings, &args.planning, terminal).await?;
     let known = || session.client.simulator_updates();
-    let made =
-        make_plan(&session.client, known, &settings, arguments, &args.planning, &session.identity, terminal)
-            .await;
+    let made = request.make_plan(&inventory, &session.client, known, &session.identity).await;
     let exit = match made {
         Ok(mut made) => carry_out(&mut made, &session, arguments, args, terminal).await,
         Err(failure) => Err(failure),
@@ -61,7 +61,7 @@ async fn carry_out(
     args: &ApplyArgs,
     terminal: &Terminal,
 ) -> Result<Exit, Failure> {
-    let Made { plan, set, details } = made;
+    let Made { plan, manifests, scripts, details } = made;
     let human = arguments.common.output == Output::Human;
     let calls = session.client.calls().to_string();
     let context = render::plan::Context { gateway: &session.gateway, calls: &calls };
@@ -86,12 +86,12 @@ async fn carry_out(
         }
     }
     let manifests: BTreeMap<&str, &Manifest> =
-        set.manifests.iter().map(|manifest| (manifest.key.as_str(), manifest)).collect();
+        manifests.iter().map(|manifest| (manifest.key.as_str(), manifest)).collect();
     if human && !plan.changes.is_empty() {
         terminal.data("\n");
     }
     let layout = terminal.layout();
-    let outcomes = apply::apply(plan, &manifests, &set.scripts, &session.client, |change, outcome| {
+    let outcomes = apply::apply(plan, &manifests, scripts, &session.client, |change, outcome| {
         if human {
             terminal.data(&render::outcome::outcome(change, outcome, &layout));
         }

@@ -3,6 +3,7 @@
 mod apply;
 mod args;
 mod plan;
+mod planning;
 mod session;
 mod settings;
 mod simulator;

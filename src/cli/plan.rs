@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::args::{Arguments, Output, PlanArgs};
-use super::session::{Failure, Session, make_plan};
+use super::planning::Request;
+use super::session::{Failure, Session};
 use super::settings::Settings;
 use super::{Exit, pretty};
 use crate::api::ReadApi;
@@ -21,19 +22,12 @@ pub(super) async fn run(arguments: &Arguments, args: &PlanArgs, terminal: &Termi
 
 async fn show_plan(arguments: &Arguments, args: &PlanArgs, terminal: &Terminal) -> Result<Plan, Failure> {
     let settings = Settings::resolve(&arguments.common)?;
-    // Manifests are read before the first call: a mistake in one must not cost a call.
-    super::session::load_manifests(&settings, &arguments.common)?;
+    let request =
+        Request { settings: &settings, common: &arguments.common, planning: &args.planning, terminal };
+    let inventory = request.take_inventory()?;
     let session = Session::open(&settings, &args.planning, terminal).await?;
-    let made = make_plan(
-        &session.client,
-        || session.client.simulator_updates(),
-        &settings,
-        arguments,
-        &args.planning,
-        &session.identity,
-        terminal,
-    )
-    .await;
+    let known = || session.client.simulator_updates();
+    let made = request.make_plan(&inventory, &session.client, known, &session.identity).await;
     let calls = session.client.calls();
     let gateway = session.gateway.clone();
     session.close().await;

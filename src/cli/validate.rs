@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::args::{Arguments, Output, ValidateArgs};
-use super::session::{Failure, load_manifests};
+use super::planning::load_manifests;
+use super::session::Failure;
 use super::settings::Settings;
 use super::{Exit, pretty, show};
 use crate::render::diagnostic::diagnostics_json;

@@ -27,7 +27,7 @@ pub const API_VERSION: &str = "patchctl/v1";
 pub const KIND: &str = "DeploymentJob";
 
 /// Gives the contents of script files.
-pub trait ReadScript {
+pub trait ReadScript: Sync {
     /// Reads the file that a manifest names, relative to the manifest.
     ///
     /// # Errors

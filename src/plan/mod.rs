@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-pub use bind::{Binding, bind};
+pub use bind::{Binding, Identity, bind, bind_plainly};
 pub use build::{Builder, build};
 pub use origin::StampCounts;
 

@@ -23,7 +23,8 @@ impl StampCounts {
         }
     }
 
-    fn is_unique(&self, stamp: &Stamp) -> bool {
+    /// Whether no second job bears this stamp.
+    pub fn is_unique(&self, stamp: &Stamp) -> bool {
         self.0.get(&(stamp.owner.clone(), stamp.key.clone())).is_none_or(|count| *count == 1)
     }
 }

@@ -1,0 +1,423 @@
+#![expect(clippy::disallowed_methods, reason = "the age of what is remembered needs the time")]
+
+//! From manifests and an API to a plan: the steps that plan and apply share.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use futures_util::StreamExt;
+use globset::{Glob, GlobSet, GlobSetBuilder};
+use serde_json::Value;
+
+use super::args::{Common, PlanningArgs};
+use super::session::Failure;
+use super::settings::Settings;
+use super::show;
+use crate::api::{ApiError, ReadApi, UpdatesKnown};
+use crate::apply::chain;
+use crate::config::Updates;
+use crate::details::{CacheUse, Details};
+use crate::diagnostic::Diagnostics;
+use crate::inventory::{Inventory, Sources, Summary};
+use crate::job::{Platform, nearest};
+use crate::load::{self, LoadContext};
+use crate::manifest::{DesiredSet, Manifest};
+use crate::patch::Envelope;
+use crate::plan::{self, Binding, Plan, Policy};
+use crate::script::Scripts;
+use crate::snapshot::{ListRow, LiveJob, Snapshot};
+use crate::terminal::Terminal;
+
+/// Jobs read at the same time; the client's own limit goes down from here when the gateway refuses.
+const CONCURRENT_READS: usize = 8;
+
+/// Everything that planning is told.
+#[derive(Clone, Copy)]
+pub(super) struct Request<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) common: &'a Common,
+    pub(super) planning: &'a PlanningArgs,
+    pub(super) terminal: &'a Terminal,
+}
+
+/// A plan and what carrying it out needs.
+#[derive(Debug)]
+pub(super) struct Made {
+    /// The plan.
+    pub(super) plan: Plan,
+    /// The manifests that have steps in it.
+    pub(super) manifests: Vec<Manifest>,
+    /// The contents of their scripts.
+    pub(super) scripts: Scripts,
+    /// The live jobs, to be remembered as they are after the writes.
+    pub(super) details: Details,
+}
+
+/// Reads all manifests in full, for `validate`.
+pub(super) fn load_manifests(
+    settings: &Settings,
+    common: &Common,
+) -> Result<(DesiredSet, Diagnostics), Failure> {
+    let shown = |path: &Path| settings.shown(path);
+    let (mut set, findings) = load::load(&settings.jobs, &settings.root, &shown, context(settings, common));
+    if findings.has_errors() {
+        return Err(Failure::Findings(findings));
+    }
+    let keys: Vec<String> = set.manifests.iter().map(|manifest| manifest.key.clone()).collect();
+    let selected = Selection::of(common, &keys)?;
+    set.manifests.retain(|manifest| selected.has(&manifest.key));
+    Ok((set, findings))
+}
+
+fn context<'a>(settings: &'a Settings, common: &Common) -> LoadContext<'a> {
+    LoadContext { tags: &settings.tags, allow_unknown_fields: common.allow_unknown_fields }
+}
+
+/// The manifests that `--only` names; all without it.
+struct Selection(Option<GlobSet>);
+
+impl Selection {
+    /// A selection that matches nothing is an error, never "no changes".
+    fn of(common: &Common, keys: &[String]) -> Result<Self, Failure> {
+        if common.only.is_empty() {
+            return Ok(Self(None));
+        }
+        let mut globs = GlobSetBuilder::new();
+        for pattern in &common.only {
+            let glob = Glob::new(pattern).map_err(|error| {
+                Failure::Usage(format!("--only `{pattern}` is no pattern: {error}"), "use * and ?".to_owned())
+            })?;
+            globs.add(glob);
+        }
+        let globs = globs.build().map_err(|error| {
+            Failure::Usage(format!("--only can not be used: {error}"), "use simpler patterns".to_owned())
+        })?;
+        if keys.iter().any(|key| globs.is_match(key)) {
+            return Ok(Self(Some(globs)));
+        }
+        let near = common.only.iter().find_map(|pattern| nearest(pattern, keys.iter().map(String::as_str)));
+        let help = near.map_or_else(
+            || format!("there are {} manifests; `patchctl validate -v` lists their keys", keys.len()),
+            |near| format!("did you mean `{near}`?"),
+        );
+        let patterns = common.only.join("`, `");
+        Err(Failure::Error(vec![format!("no manifest matches --only `{patterns}`")], Some(help)))
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.0.as_ref().is_none_or(|globs| globs.is_match(key))
+    }
+}
+
+impl Request<'_> {
+    fn sources<'s>(&'s self, shown: &'s (dyn Fn(&Path) -> String + Sync)) -> Sources<'s> {
+        Sources {
+            jobs: &self.settings.jobs,
+            root: &self.settings.root,
+            shown,
+            context: context(self.settings, self.common),
+            owner: &self.settings.owner,
+        }
+    }
+
+    fn cache_folder(&self) -> PathBuf {
+        self.settings.state_dir.join("cache")
+    }
+
+    /// Where earlier runs left what they know of the manifests, unless nothing may be remembered.
+    fn memo(&self) -> Option<PathBuf> {
+        (!self.planning.no_cache).then(|| self.cache_folder().join("manifests.memo"))
+    }
+
+    /// A simulator that starts afresh has other jobs under the same dates, so nothing of it may be remembered.
+    fn cache_use(&self) -> CacheUse {
+        match (self.planning.no_cache, self.planning.refresh || self.planning.reset) {
+            (true, _) => CacheUse::None,
+            (false, true) => CacheUse::Refresh,
+            (false, false) => CacheUse::Full,
+        }
+    }
+
+    /// Takes stock of the manifests; a mistake in one costs no call.
+    pub(super) fn take_inventory(&self) -> Result<Inventory, Failure> {
+        let shown = |path: &Path| self.settings.shown(path);
+        let memo = self.memo().filter(|_| !self.planning.refresh);
+        let inventory = Inventory::take(self.sources(&shown), memo.as_deref()).map_err(Failure::Findings)?;
+        if !inventory.warnings.is_empty() {
+            show(self.terminal, &inventory.warnings);
+        }
+        Ok(inventory)
+    }
+
+    /// Reads the live jobs and plans.
+    ///
+    /// `identity` tells this gateway's cache from that of others; `known` says what the gateway said of updates.
+    pub(super) async fn make_plan<A: ReadApi>(
+        &self,
+        inventory: &Inventory,
+        api: &A,
+        known: impl Fn() -> Option<UpdatesKnown>,
+        identity: &str,
+    ) -> Result<Made, Failure> {
+        let keys: Vec<String> = inventory.summaries.iter().map(|summary| summary.key.clone()).collect();
+        let selection = Selection::of(self.common, &keys)?;
+        let selected: Vec<&Summary> =
+            inventory.summaries.iter().filter(|summary| selection.has(&summary.key)).collect();
+        let mut live = self.read_live(inventory, &selected, api, identity).await?;
+        let policy = Policy {
+            owner: self.settings.owner.clone(),
+            // Known only after the first call, because the gateway says it with the token.
+            envelope: self.envelope(known()),
+            is_whole: self.common.only.is_empty(),
+            allow_script_loss: self.planning.allow_script_loss.clone(),
+            tag_names: self
+                .settings
+                .tags
+                .iter()
+                .map(|(name, id)| (id.to_ascii_lowercase(), name.clone()))
+                .collect(),
+        };
+        let mut made = self.plan_all(inventory, &selected, &mut live, &policy, api).await?;
+        let clean = std::mem::take(&mut made.clean);
+        let kept = live.details.save().and_then(|()| self.remember(inventory, clean));
+        if let Err(error) = kept {
+            self.terminal.note(&format!("the cache could not be written: {error}"));
+        }
+        let plan = made.builder.finish(&live.bindings, &live.rows).map_err(Failure::Findings)?;
+        if !plan.warnings.is_empty() {
+            show(self.terminal, &plan.warnings);
+        }
+        Ok(Made { plan, manifests: made.manifests, scripts: made.scripts, details: live.details })
+    }
+
+    /// Plans one manifest after the other; one that was equal to this very job before is not even parsed.
+    async fn plan_all<'p, A: ReadApi>(
+        &self,
+        inventory: &Inventory,
+        selected: &[&Summary],
+        live: &mut Live,
+        policy: &'p Policy,
+        api: &A,
+    ) -> Result<Planned<'p>, Failure> {
+        let shown = |path: &Path| self.settings.shown(path);
+        let sources = self.sources(&shown);
+        let Live { bindings, details, .. } = live;
+        let stamps = details.stamps();
+        let mut planned = Planned {
+            builder: plan::Builder::new(policy, stamps.clone()),
+            manifests: Vec::new(),
+            scripts: Scripts::default(),
+            clean: BTreeMap::new(),
+        };
+        for (summary, binding) in selected.iter().zip(bindings.iter()) {
+            let revision = binding.id().and_then(|id| details.revision(id)).map(str::to_owned);
+            let is_unique = binding.id().is_some_and(|id| details.is_stamp_unique(id, &stamps));
+            if is_unique && summary.was_clean(revision.as_deref()) {
+                planned.builder.add_unchanged();
+                planned.clean.extend(revision.map(|revision| (summary.key.clone(), revision)));
+                continue;
+            }
+            let (manifest, scripts) = inventory.manifest(summary, sources).map_err(Failure::Findings)?;
+            let job = match binding.id() {
+                None => None,
+                Some(id) => job(details, id, api).await?,
+            };
+            let is_quiet = planned.builder.add(&manifest, binding, job.as_ref());
+            match (is_quiet, revision) {
+                (true, Some(revision)) if is_unique => {
+                    planned.clean.insert(summary.key.clone(), revision);
+                }
+                (true, _) => {}
+                (false, _) => {
+                    planned.manifests.push(manifest);
+                    planned.scripts.extend(scripts);
+                }
+            }
+        }
+        Ok(planned)
+    }
+
+    /// Writes the memo; a run over a selection leaves what is known of the other manifests.
+    fn remember(&self, inventory: &Inventory, mut clean: BTreeMap<String, String>) -> std::io::Result<()> {
+        let Some(memo) = self.memo() else { return Ok(()) };
+        let shown = |path: &Path| self.settings.shown(path);
+        for summary in &inventory.summaries {
+            if let Some(revision) = summary.clean_revision() {
+                clean.entry(summary.key.clone()).or_insert_with(|| revision.to_owned());
+            }
+        }
+        inventory.remember(&memo, &clean, self.sources(&shown))
+    }
+
+    /// Lists the platforms in use and reads the jobs that manifests are bound to, as far as the cache does not know
+    /// them.
+    async fn read_live<A: ReadApi>(
+        &self,
+        inventory: &Inventory,
+        selected: &[&Summary],
+        api: &A,
+        identity: &str,
+    ) -> Result<Live, Failure> {
+        let mut rows = Vec::new();
+        let mut customers = BTreeSet::new();
+        for platform in platforms_in_use(selected) {
+            for row in api.list_jobs(platform.as_str()).await.map_err(read_failed)? {
+                customers.extend(row.get("customerId").and_then(Value::as_str).map(str::to_ascii_lowercase));
+                rows.extend(ListRow::read(&row));
+            }
+        }
+        self.check_customer(&customers)?;
+        let rows = Snapshot::new(rows).rows;
+        let bindings = self.bind(inventory, selected, &rows)?;
+        let customer = customers.into_iter().collect::<Vec<_>>().join(",");
+        let now = jiff::Timestamp::now().as_millisecond();
+        let mut details = Details::open(&self.cache_folder(), identity, &customer, self.cache_use(), now)
+            .map_err(|error| spill_failed(&error))?;
+        if let Some(note) = details.note.take() {
+            self.terminal.note(&note);
+        }
+        let ids: BTreeSet<String> = bindings.iter().filter_map(Binding::id).map(str::to_owned).collect();
+        let missing = details.missing(ids.into_iter(), &rows);
+        let fetched = self.fetch(api, missing, &rows, &mut details).await;
+        if fetched.is_err() {
+            // What was read stays, so that the next run goes on from there; the failure itself is what counts.
+            let _ = details.save();
+        }
+        fetched?;
+        Ok(Live { rows, bindings, details })
+    }
+
+    async fn fetch<A: ReadApi>(
+        &self,
+        api: &A,
+        ids: Vec<String>,
+        rows: &[ListRow],
+        details: &mut Details,
+    ) -> Result<(), Failure> {
+        let by_id: BTreeMap<&str, &ListRow> = rows.iter().map(|row| (row.id.as_str(), row)).collect();
+        let reads = futures_util::stream::iter(ids).map(|id| async move {
+            let job = api.get_job(&id).await;
+            (id, job)
+        });
+        let mut reads = std::pin::pin!(reads.buffer_unordered(CONCURRENT_READS));
+        while let Some((id, job)) = reads.next().await {
+            let job = job.map_err(read_failed)?;
+            let customer = job.as_ref().and_then(|job| job.get("customerId")).and_then(Value::as_str);
+            self.check_customer(&customer.map(str::to_ascii_lowercase).into_iter().collect())?;
+            details
+                .put(&id, job.as_ref(), by_id.get(id.as_str()).copied())
+                .map_err(|error| spill_failed(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Binds the manifests; where that is not plain, all are read in full, so that the finding has its places.
+    fn bind(
+        &self,
+        inventory: &Inventory,
+        selected: &[&Summary],
+        rows: &[ListRow],
+    ) -> Result<Vec<Binding>, Failure> {
+        let identities: Vec<_> = selected
+            .iter()
+            .map(|summary| plan::Identity {
+                id: summary.id.as_deref(),
+                name: summary.name.as_deref(),
+                platform: summary.platform(),
+            })
+            .collect();
+        if let Some(bindings) = plan::bind_plainly(&identities, rows) {
+            return Ok(bindings);
+        }
+        let shown = |path: &Path| self.settings.shown(path);
+        let mut set = DesiredSet::default();
+        for summary in selected {
+            let (manifest, _) =
+                inventory.manifest(summary, self.sources(&shown)).map_err(Failure::Findings)?;
+            set.manifests.push(manifest);
+        }
+        let (bindings, findings) = plan::bind(&set, rows);
+        if findings.has_errors() { Err(Failure::Findings(findings)) } else { Ok(bindings) }
+    }
+
+    /// Stops before anything is planned for the wrong subscription.
+    fn check_customer(&self, answered: &BTreeSet<String>) -> Result<(), Failure> {
+        let Some(expected) = &self.settings.customer_id else { return Ok(()) };
+        match answered.iter().find(|id| *id != expected) {
+            Some(other) => {
+                let message = format!(
+                    "this gateway answers for the subscription {other}, and `customerId` is {expected}"
+                );
+                let help = "wrong gateway or wrong login; nothing was changed";
+                Err(Failure::Error(vec![message], Some(help.to_owned())))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether updates carry the changes only, by what is known of the gateway (DESIGN section 6).
+    fn envelope(&self, known: Option<UpdatesKnown>) -> Envelope {
+        let updates = self.planning.updates.unwrap_or(self.settings.updates);
+        match (updates, known) {
+            (Updates::Full, _) | (Updates::Auto, Some(UpdatesKnown::Replace)) => Envelope::Full,
+            (Updates::Minimal, Some(UpdatesKnown::Replace)) => {
+                self.terminal.note(
+                    "this gateway replaces jobs, and `updates: minimal` would wipe what is not sent; using full",
+                );
+                Envelope::Full
+            }
+            (Updates::Minimal, _) | (Updates::Auto, Some(UpdatesKnown::Merge)) => Envelope::Minimal,
+            (Updates::Auto, None) => {
+                if self.terminal.is_verbose() {
+                    self.terminal.note(
+                        "it is not known whether this gateway merges updates, so they carry the whole job; \
+                         set `updates: minimal` where you know that it does",
+                    );
+                }
+                Envelope::Full
+            }
+        }
+    }
+}
+
+/// What was read of the live jobs.
+struct Live {
+    rows: Vec<ListRow>,
+    bindings: Vec<Binding>,
+    details: Details,
+}
+
+/// A job as it was read or remembered; a damaged entry of the cache costs a call, nothing else.
+async fn job<A: ReadApi>(details: &mut Details, id: &str, api: &A) -> Result<Option<LiveJob>, Failure> {
+    if let Ok(job) = details.job(id) {
+        return Ok(job);
+    }
+    let job = api.get_job(id).await.map_err(read_failed)?;
+    details.put(id, job.as_ref(), None).map_err(|error| spill_failed(&error))?;
+    Ok(job.map(LiveJob::new))
+}
+
+/// A plan in the making, and what is kept of the manifests.
+struct Planned<'p> {
+    builder: plan::Builder<'p>,
+    manifests: Vec<Manifest>,
+    scripts: Scripts,
+    /// Revisions of the jobs that manifests were found equal to, by key.
+    clean: BTreeMap<String, String>,
+}
+
+fn read_failed(error: ApiError) -> Failure {
+    Failure::Error(chain(&error), Some(format!("{}; nothing was changed", error.help())))
+}
+
+fn spill_failed(error: &std::io::Error) -> Failure {
+    let message = "could not write to a temporary file".to_owned();
+    Failure::Error(vec![message, error.to_string()], Some("is the disk full? nothing was changed".to_owned()))
+}
+
+/// A platform that no manifest names is not listed; a manifest bound by id alone may be of any.
+fn platforms_in_use(selected: &[&Summary]) -> Vec<Platform> {
+    let all = selected.iter().any(|summary| summary.platform().is_none());
+    let named = |platform: &Platform| selected.iter().any(|summary| summary.platform() == Some(*platform));
+    Platform::ALL.into_iter().filter(|platform| all || named(platform)).collect()
+}

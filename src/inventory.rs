@@ -1,0 +1,372 @@
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this module reads manifest files and remembers them between runs"
+)]
+
+//! What the repository declares, at the least cost: manifests that did not change are not parsed twice.
+//!
+//! A run needs of every manifest who it is about, and of few of them anything more. So files are read on all cores,
+//! reduced to summaries, and a manifest is parsed again in full only when it has to be planned. Between runs a memo
+//! says which files were quiet (no finding at all) and which jobs they were seen equal to. The memo is a convenience:
+//! deleting it changes no result. Whatever is wrong with a repository is said by `load`, which always reads it all.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::fingerprint;
+use crate::job::{Platform, TABLE_VERSION};
+use crate::load::{self, LoadContext};
+use crate::manifest::{self, Context, Manifest, ReadScript};
+use crate::script::Scripts;
+use crate::source::SourceFile;
+
+/// Who a manifest is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The manifest's key.
+    pub key: String,
+    /// The live job it is bound to, where it says so.
+    pub id: Option<String>,
+    /// The declared name.
+    pub name: Option<String>,
+    /// The declared platform, in the API's spelling.
+    platform: Option<String>,
+    /// Revision of the live job that it was last seen equal to.
+    clean: Option<String>,
+    #[serde(skip)]
+    file: usize,
+    #[serde(skip)]
+    position: usize,
+}
+
+impl Summary {
+    /// The declared platform.
+    pub fn platform(&self) -> Option<Platform> {
+        self.platform.as_deref().and_then(Platform::parse)
+    }
+
+    /// Revision of the live job that the manifest, as it stands, was last seen equal to.
+    pub fn clean_revision(&self) -> Option<&str> {
+        self.clean.as_deref()
+    }
+
+    /// Whether the manifest, as it stands, was seen equal to a job of this revision.
+    pub fn was_clean(&self, revision: Option<&str>) -> bool {
+        self.clean.is_some() && self.clean.as_deref() == revision
+    }
+}
+
+/// One manifest file.
+#[derive(Debug)]
+struct ManifestFile {
+    path: PathBuf,
+    shown: String,
+    digest: String,
+    /// Script files that its manifests name, each with the digest of its content.
+    scripts: Vec<(String, String)>,
+    /// Whether nothing was to be said of it.
+    is_quiet: bool,
+    text: Option<Arc<SourceFile>>,
+}
+
+/// One line of the memo.
+#[derive(Debug, Serialize, Deserialize)]
+struct Remembered {
+    path: String,
+    digest: String,
+    scripts: Vec<(String, String)>,
+    jobs: Vec<Summary>,
+}
+
+/// What is needed to read manifests, beside their text.
+#[derive(Clone, Copy)]
+pub struct Sources<'a> {
+    /// The manifest folder.
+    pub jobs: &'a Path,
+    /// The repository: scripts must lie in it.
+    pub root: &'a Path,
+    /// Turns a path into the words of messages.
+    pub shown: &'a (dyn Fn(&Path) -> String + Sync),
+    /// What the configuration says of manifests.
+    pub context: LoadContext<'a>,
+    /// The owner in our stamps: what is equal for one owner need not be for another.
+    pub owner: &'a str,
+}
+
+/// All manifests, in brief.
+#[derive(Debug)]
+pub struct Inventory {
+    /// Sorted by key.
+    pub summaries: Vec<Summary>,
+    /// Warnings of all manifests.
+    pub warnings: Diagnostics,
+    files: Vec<ManifestFile>,
+}
+
+impl Inventory {
+    /// Reads the manifest folder; `memo` is where earlier runs left theirs, if it may be used.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the manifests.
+    pub fn take(sources: Sources<'_>, memo: Option<&Path>) -> Result<Self, Diagnostics> {
+        let remembered = memo.map(|path| read_memo(path, sources)).unwrap_or_default();
+        let mut diagnostics = Diagnostics::new();
+        let paths = load::manifest_paths(sources.jobs, sources.shown, &mut diagnostics);
+        if !diagnostics.is_empty() || paths.is_empty() {
+            return Err(load_all(sources));
+        }
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let read: Vec<Read> = std::thread::scope(|scope| {
+            let share = paths.len().div_ceil(cores);
+            let remembered = &remembered;
+            let threads: Vec<_> = paths
+                .chunks(share)
+                .map(|paths| {
+                    scope.spawn(move || {
+                        paths.iter().map(|path| read_file(path, sources, remembered)).collect::<Vec<_>>()
+                    })
+                })
+                .collect();
+            let joined = threads.into_iter().map(|thread| thread.join());
+            joined.flat_map(|read| read.expect("internal error: a reader of manifests panicked")).collect()
+        });
+        let mut inventory = Self { summaries: Vec::new(), warnings: Diagnostics::new(), files: Vec::new() };
+        for Read { file, summaries, findings } in read {
+            let at = inventory.files.len();
+            inventory.summaries.extend(summaries.into_iter().map(|summary| Summary { file: at, ..summary }));
+            inventory.files.extend(file);
+            inventory.warnings.append(findings);
+        }
+        inventory.summaries.sort_by(|a, b| a.key.cmp(&b.key));
+        if inventory.warnings.has_errors() || inventory.summaries.is_empty() || !inventory.is_unique() {
+            return Err(load_all(sources));
+        }
+        inventory.warnings.sort();
+        Ok(inventory)
+    }
+
+    /// Whether no two manifests could be about one job; if they could, `load` says it with both places.
+    fn is_unique(&self) -> bool {
+        let mut keys = BTreeSet::new();
+        let mut ids = BTreeSet::new();
+        let mut names: BTreeMap<_, bool> = BTreeMap::new();
+        self.summaries.iter().all(|summary| {
+            let key = keys.insert(&summary.key);
+            let id = summary.id.as_ref().is_none_or(|id| ids.insert(id));
+            let name = match (&summary.platform, &summary.name) {
+                (Some(platform), Some(name)) => {
+                    let both_have_ids = names.insert((platform, name), summary.id.is_some());
+                    both_have_ids.is_none_or(|had_id| had_id && summary.id.is_some())
+                }
+                (_, _) => true,
+            };
+            key && id && name
+        })
+    }
+
+    /// Parses one manifest in full, with the contents of its scripts.
+    ///
+    /// # Errors
+    /// Where the file changed since the run began, so that it can not be read as it was.
+    pub fn manifest(
+        &self,
+        summary: &Summary,
+        sources: Sources<'_>,
+    ) -> Result<(Manifest, Scripts), Diagnostics> {
+        let file = &self.files[summary.file];
+        let changed = || {
+            let mut findings = Diagnostics::new();
+            let message = format!("`{}` changed while this run was reading it", file.shown);
+            findings.push(Diagnostic::error("changed-file", message).help("run it again"));
+            findings
+        };
+        let text = match &file.text {
+            Some(text) => Arc::clone(text),
+            None => {
+                let bytes = std::fs::read(&file.path).map_err(|_| changed())?;
+                if digest(&bytes) != file.digest {
+                    return Err(changed());
+                }
+                crate::yaml::decode(&file.shown, bytes).map_err(|_| changed())?
+            }
+        };
+        let scripts = load::RepositoryScripts { root: sources.root, shown: sources.shown };
+        let parsed = manifest::parse(&text, context(sources, &scripts));
+        let found = parsed.manifests.into_iter().nth(summary.position);
+        found
+            .filter(|manifest| manifest.key == summary.key)
+            .map(|found| (found, parsed.scripts))
+            .ok_or_else(changed)
+    }
+
+    /// Remembers quiet files, and which jobs their manifests are equal to (revisions by key).
+    ///
+    /// # Errors
+    /// Where the memo can not be written; nothing of the former one is lost then.
+    pub fn remember(
+        &self,
+        memo: &Path,
+        clean: &BTreeMap<String, String>,
+        sources: Sources<'_>,
+    ) -> std::io::Result<()> {
+        let mut by_file: BTreeMap<usize, Vec<Summary>> = BTreeMap::new();
+        for summary in &self.summaries {
+            let clean = clean.get(&summary.key).cloned();
+            by_file.entry(summary.file).or_default().push(Summary { clean, ..summary.clone() });
+        }
+        let mut text = format!("{}\n", memo_header(sources));
+        for (at, mut jobs) in by_file {
+            let file = &self.files[at];
+            if file.is_quiet {
+                jobs.sort_by_key(|summary| summary.position);
+                let line = Remembered {
+                    path: file.shown.clone(),
+                    digest: file.digest.clone(),
+                    scripts: file.scripts.clone(),
+                    jobs,
+                };
+                text.push_str(&serde_json::to_string(&line)?);
+                text.push('\n');
+            }
+        }
+        if std::fs::read(memo).is_ok_and(|former| former == text.as_bytes()) {
+            return Ok(());
+        }
+        let folder = memo.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder)?;
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(text.as_bytes())?;
+        file.persist(memo)?;
+        Ok(())
+    }
+}
+
+/// What one file came to.
+struct Read {
+    file: Option<ManifestFile>,
+    summaries: Vec<Summary>,
+    findings: Diagnostics,
+}
+
+fn read_file(path: &Path, sources: Sources<'_>, remembered: &BTreeMap<String, Remembered>) -> Read {
+    let shown = (sources.shown)(path);
+    let failed = |finding: Diagnostic| {
+        let mut findings = Diagnostics::new();
+        findings.push(finding);
+        Read { file: None, summaries: Vec::new(), findings }
+    };
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(_) => return failed(Diagnostic::error("unreadable-file", format!("could not read `{shown}`"))),
+    };
+    let digest = digest(&bytes);
+    let scripts = load::RepositoryScripts { root: sources.root, shown: sources.shown };
+    let mut file = ManifestFile {
+        path: path.to_path_buf(),
+        shown,
+        digest,
+        scripts: Vec::new(),
+        is_quiet: true,
+        text: None,
+    };
+    if let Some(known) = remembered.get(&file.shown)
+        && known.digest == file.digest
+        && known
+            .scripts
+            .iter()
+            .all(|(name, digest)| script_digest(&scripts, &file.shown, name).as_ref() == Some(digest))
+    {
+        let summaries = known.jobs.iter().cloned().enumerate();
+        let summaries = summaries.map(|(position, summary)| Summary { position, ..summary }).collect();
+        file.scripts.clone_from(&known.scripts);
+        return Read { file: Some(file), summaries, findings: Diagnostics::new() };
+    }
+    let text = match crate::yaml::decode(&file.shown, bytes) {
+        Ok(text) => text,
+        Err(finding) => return failed(finding),
+    };
+    let parsed = manifest::parse(&text, context(sources, &scripts));
+    let names: BTreeSet<&String> =
+        parsed.manifests.iter().flat_map(|m| m.script_files.values().flatten()).collect();
+    file.scripts = names
+        .into_iter()
+        .filter_map(|name| Some((name.clone(), script_digest(&scripts, &file.shown, name)?)))
+        .collect();
+    file.is_quiet = parsed.diagnostics.is_empty();
+    file.text = Some(text);
+    let summaries = parsed.manifests.iter().enumerate().map(|(position, manifest)| Summary {
+        key: manifest.key.clone(),
+        id: manifest.id.clone(),
+        name: manifest.name().map(str::to_owned),
+        platform: manifest.platform().map(|platform| platform.as_str().to_owned()),
+        clean: None,
+        file: 0,
+        position,
+    });
+    Read { summaries: summaries.collect(), findings: parsed.diagnostics, file: Some(file) }
+}
+
+fn context<'a>(sources: Sources<'a>, scripts: &'a dyn ReadScript) -> Context<'a> {
+    Context {
+        tags: sources.context.tags,
+        allow_unknown_fields: sources.context.allow_unknown_fields,
+        scripts,
+    }
+}
+
+fn digest(bytes: &[u8]) -> String {
+    fingerprint::sha256_hex(bytes)[..32].to_owned()
+}
+
+fn script_digest(scripts: &dyn ReadScript, manifest: &str, name: &str) -> Option<String> {
+    scripts.read_script(manifest, name).ok().map(|content| digest(&content))
+}
+
+/// Everything that is wrong, read and said in one piece.
+fn load_all(sources: Sources<'_>) -> Diagnostics {
+    let mut findings = load::load(sources.jobs, sources.root, sources.shown, sources.context).1;
+    if !findings.has_errors() {
+        let message = "the manifests changed while this run was reading them";
+        findings.push(Diagnostic::error("changed-file", message).help("run it again"));
+    }
+    findings
+}
+
+/// What a memo depends on beside the files: the program, its table, and the settings that manifests are read with.
+fn memo_header(sources: Sources<'_>) -> String {
+    let program = std::env::current_exe().and_then(std::fs::metadata).ok();
+    let changed = program.as_ref().and_then(|program| program.modified().ok());
+    let changed = changed
+        .and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok())
+        .map(|at| at.as_nanos().to_string());
+    let parts = serde_json::json!([
+        env!("CARGO_PKG_VERSION"),
+        TABLE_VERSION,
+        program.map(|program| program.len()),
+        changed,
+        sources.context.tags,
+        sources.context.allow_unknown_fields,
+        sources.owner,
+        sources.root.to_string_lossy(),
+    ]);
+    format!("patchctl-manifests 1 {}", fingerprint::of_value(&parts))
+}
+
+/// Reads a memo; one that is damaged or was made under other circumstances is no memo.
+fn read_memo(path: &Path, sources: Sources<'_>) -> BTreeMap<String, Remembered> {
+    let Ok(text) = std::fs::read_to_string(path) else { return BTreeMap::new() };
+    let mut lines = text.lines();
+    if lines.next() != Some(memo_header(sources).as_str()) {
+        return BTreeMap::new();
+    }
+    let entries: Result<Vec<Remembered>, _> = lines.map(serde_json::from_str).collect();
+    entries.map_or_else(
+        |_| BTreeMap::new(),
+        |entries| entries.into_iter().map(|e| (e.path.clone(), e)).collect(),
+    )
+}
