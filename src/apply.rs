@@ -5,117 +5,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::api::{WriteApi, WriteError};
 use crate::diff::FieldChange;
 use crate::manifest::Manifest;
 use crate::overlay;
 use crate::patch::{self, Envelope};
-use crate::plan::{Action, Basis, Change, Plan};
+use crate::plan::{Action, Basis, Change, Outcome, OutcomeKind, Plan};
 use crate::script::Scripts;
-use crate::snapshot::{Edit, LiveJob};
+use crate::snapshot::LiveJob;
 use crate::stamp::{self, Found};
 use crate::verify;
-
-/// What became of a step; every planned step ends in exactly one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum OutcomeKind {
-    /// Written, read back, and as wanted.
-    Applied,
-    /// Nothing to do any more: somebody else did it.
-    Unchanged,
-    /// The job is not what the plan saw; nothing was written.
-    Stale,
-    /// The plan forbids it; nothing was written.
-    Blocked,
-    /// It waits for a decision; nothing was written.
-    Held,
-    /// Written, but a declared member does not hold.
-    NotConverged,
-    /// Written, and a member that nobody declared moved.
-    Collateral,
-    /// Refused or not sent; nothing was written.
-    Failed,
-    /// Not tried.
-    Skipped,
-    /// It can not be told whether the write took effect.
-    Unsettled,
-}
-
-impl OutcomeKind {
-    /// All outcomes, in the order in which they are counted.
-    pub const ALL: [Self; 10] = [
-        Self::Applied,
-        Self::Unchanged,
-        Self::Stale,
-        Self::Blocked,
-        Self::Held,
-        Self::NotConverged,
-        Self::Collateral,
-        Self::Failed,
-        Self::Skipped,
-        Self::Unsettled,
-    ];
-
-    /// The word used in output of every kind.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Applied => "applied",
-            Self::Unchanged => "unchanged",
-            Self::Stale => "stale",
-            Self::Blocked => "blocked",
-            Self::Held => "held",
-            Self::NotConverged => "not_converged",
-            Self::Collateral => "collateral",
-            Self::Failed => "failed",
-            Self::Skipped => "skipped",
-            Self::Unsettled => "unsettled",
-        }
-    }
-
-    /// Whether the job was written to, or may have been.
-    pub fn has_written(self) -> bool {
-        match self {
-            Self::Applied | Self::NotConverged | Self::Collateral | Self::Unsettled => true,
-            Self::Unchanged | Self::Stale | Self::Blocked | Self::Held | Self::Failed | Self::Skipped => {
-                false
-            }
-        }
-    }
-}
-
-/// What became of one step, with the words for people.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// What became of it.
-    pub kind: OutcomeKind,
-    /// Why, where it is not simply done: one line for each cause, outermost first.
-    pub error: Vec<String>,
-    /// What to do next.
-    pub help: Option<String>,
-    /// The members that it is about.
-    pub fields: Vec<FieldChange>,
-    /// Who edited the job last, where that matters.
-    pub edit: Option<Edit>,
-    /// The job as it was read back after the write.
-    pub read_back: Option<Value>,
-}
-
-impl Outcome {
-    fn plain(kind: OutcomeKind) -> Self {
-        Self { kind, error: Vec::new(), help: None, fields: Vec::new(), edit: None, read_back: None }
-    }
-
-    fn said(kind: OutcomeKind, words: impl Into<String>) -> Self {
-        Self { error: vec![words.into()], ..Self::plain(kind) }
-    }
-
-    fn helped(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
-        self
-    }
-}
 
 /// Carries out a plan, step by step in its order; `tell` hears of each outcome as it comes.
 pub async fn apply<A: WriteApi>(
@@ -207,7 +108,7 @@ impl Update<'_> {
             };
             return match api.update_job(self.id, &body).await {
                 // The answer may be an echo of the request (REFERENCE 9), so only a read of its own proves anything.
-                Ok(_) => self.read_back(api).await,
+                Ok(_) => self.read_back(&fresh, api).await,
                 // Nothing was done. The wait is sat out by the next read, so that what is compared is never old.
                 Err(WriteError::Throttled { .. }) => continue,
                 Err(error @ (WriteError::NotSent(_) | WriteError::Refused(_))) => Outcome {
@@ -215,16 +116,16 @@ impl Update<'_> {
                     help: Some(error.help()),
                     ..Outcome::plain(OutcomeKind::Failed)
                 },
-                Err(error @ WriteError::Unclear(_)) => self.settle(api, &error).await,
+                Err(error @ WriteError::Unclear(_)) => self.settle(&fresh, api, &error).await,
             };
         }
         Outcome::said(OutcomeKind::Failed, "the gateway's rate limit turned the write away every time")
             .helped("nothing was written; run it again later")
     }
 
-    async fn read_back<A: WriteApi>(&self, api: &A) -> Outcome {
+    async fn read_back<A: WriteApi>(&self, before: &LiveJob, api: &A) -> Outcome {
         match self.read(api).await {
-            Ok(now) => Outcome { read_back: Some(now.raw.clone()), ..self.judge(&now) },
+            Ok(now) => Outcome { read_back: Some(now.raw.clone()), ..self.judge(before, &now) },
             Err(outcome) => Outcome {
                 kind: OutcomeKind::Unsettled,
                 help: Some("the change was sent and accepted; run plan to see whether it holds".to_owned()),
@@ -234,7 +135,7 @@ impl Update<'_> {
     }
 
     /// A write whose answer was lost took effect exactly if its stamp is there now.
-    async fn settle<A: WriteApi>(&self, api: &A, error: &WriteError) -> Outcome {
+    async fn settle<A: WriteApi>(&self, before: &LiveJob, api: &A, error: &WriteError) -> Outcome {
         let unsettled = |help: &str| {
             Outcome { error: chain(error), ..Outcome::plain(OutcomeKind::Unsettled) }.helped(help)
         };
@@ -242,7 +143,7 @@ impl Update<'_> {
             Ok(now) => {
                 let description = now.raw.get("description").and_then(Value::as_str).unwrap_or_default();
                 if stamp::split(description).1 == stamp::split(&self.basis.description).1 {
-                    self.judge(&now)
+                    self.judge(before, &now)
                 } else if verify::moved(self.change, self.basis, &now.normalised).is_empty() {
                     Outcome {
                         kind: OutcomeKind::Failed,
@@ -326,19 +227,22 @@ impl Update<'_> {
         })
     }
 
-    fn judge(&self, now: &LiveJob) -> Outcome {
-        let settled = verify::settled(&self.manifest.spec, self.basis, &now.normalised);
+    fn judge(&self, before: &LiveJob, now: &LiveJob) -> Outcome {
+        let settled = verify::settled(&self.manifest.spec, self.basis, &before.normalised, &now.normalised);
         let edit = Some(now.last_edit());
         if !settled.collateral.is_empty() {
             let words =
                 "the write changed members that were not sent, or somebody edited the job at the same time";
             let help = "no further job was written to; look at the job, and set `updates: full` if the server replaces";
-            return Outcome {
-                fields: settled.collateral,
-                edit,
-                ..Outcome::said(OutcomeKind::Collateral, words)
-            }
-            .helped(help);
+            // What was declared and is gone belongs to the damage, told in the same direction: as it was, as it is.
+            let lost = settled.not_converged.into_iter().map(|field| FieldChange {
+                pointer: field.pointer,
+                before: field.after,
+                after: field.before,
+            });
+            let mut fields = settled.collateral;
+            fields.extend(lost);
+            return Outcome { fields, edit, ..Outcome::said(OutcomeKind::Collateral, words) }.helped(help);
         }
         if !settled.not_converged.is_empty() {
             let words = "the server accepted the change and kept other values";
@@ -363,12 +267,4 @@ pub fn chain(error: &dyn std::error::Error) -> Vec<String> {
         source = cause.source();
     }
     lines
-}
-
-/// How many steps ended in each outcome.
-pub fn counts(outcomes: &[Outcome]) -> Value {
-    let count = |kind: OutcomeKind| outcomes.iter().filter(|outcome| outcome.kind == kind).count();
-    Value::Object(
-        OutcomeKind::ALL.iter().map(|kind| (kind.as_str().to_owned(), json!(count(*kind)))).collect(),
-    )
 }

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::fingerprint;
 use crate::plan::StampCounts;
-use crate::snapshot::{ListRow, LiveJob};
+use crate::snapshot::{Edit, ListRow, LiveJob};
 use crate::stamp::Found;
 
 /// Version of the cache file; another one is ignored.
@@ -221,16 +221,16 @@ impl Details {
             return Ok(());
         };
         let body = job.to_string();
-        let live = LiveJob::new(job.clone());
-        let updated = live.last_edit().at;
+        let description = job.get("description").and_then(Value::as_str).unwrap_or_default();
+        let updated = Edit::last_of(job).at;
         let meta = Meta {
             id: id.to_owned(),
             row: row.filter(|row| row.updated_at == updated).map(|row| row.digest.clone()),
             written,
-            status: live.normalised.text("status").map(str::to_owned),
+            status: job.get("status").and_then(Value::as_str).map(str::to_owned),
             updated,
             read: self.now,
-            stamp: live.stamp.text(),
+            stamp: crate::stamp::split(description).1.text(),
             sha: fingerprint::sha256_hex(body.as_bytes())[..16].to_owned(),
             offset: self.spilled,
             bytes: body.len(),

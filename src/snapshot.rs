@@ -70,6 +70,16 @@ pub struct Edit {
     pub at: Option<i64>,
 }
 
+impl Edit {
+    /// Reads `updatedBy` of a job as the API answered it.
+    pub fn last_of(job: &Value) -> Self {
+        let by = job.get("updatedBy");
+        let text = |pointer: &str| Some(by?.pointer(pointer)?.as_str()?.to_owned());
+        let at = by.and_then(|by| by.get("date")).and_then(milliseconds);
+        Self { user_id: text("/user/id"), user: text("/user/name"), at }
+    }
+}
+
 /// A whole live job.
 #[derive(Clone, Debug)]
 pub struct LiveJob {
@@ -92,10 +102,7 @@ impl LiveJob {
 
     /// Who changed it last.
     pub fn last_edit(&self) -> Edit {
-        let by = self.raw.get("updatedBy");
-        let text = |pointer: &str| Some(by?.pointer(pointer)?.as_str()?.to_owned());
-        let at = by.and_then(|by| by.get("date")).and_then(milliseconds);
-        Edit { user_id: text("/user/id"), user: text("/user/name"), at }
+        Edit::last_of(&self.raw)
     }
 
     /// The subscription it belongs to.

@@ -5,7 +5,8 @@
 use serde_json::{Map, Value};
 
 use crate::diff::{self, FieldChange, top_level};
-use crate::normalise::Normalised;
+use crate::elements::{self, Match};
+use crate::normalise::{self, Normalised};
 use crate::overlay;
 use crate::plan::{Basis, Change};
 use crate::script;
@@ -35,13 +36,18 @@ pub struct Settled {
     pub collateral: Vec<FieldChange>,
 }
 
-/// Compares the job as read after a write with the job that was wanted.
-pub fn settled(declared: &Map<String, Value>, basis: &Basis, now: &Normalised) -> Settled {
+/// Compares the job as read after a write with the job that was wanted; `before` is the job as read just before it.
+pub fn settled(
+    declared: &Map<String, Value>,
+    basis: &Basis,
+    before: &Normalised,
+    now: &Normalised,
+) -> Settled {
     // The content of a script can not be read back: that the server stored one is all that can be seen.
     let wanted = overlay::overlay(declared, now, true).desired;
     let not_converged: Vec<FieldChange> =
         diff::diff(now, &wanted).into_iter().filter(|field| field.pointer != "/status").collect();
-    let collateral = diff::diff(&basis.desired, now)
+    let collateral = diff::diff(&expected(basis, before, now), now)
         .into_iter()
         .filter(|field| !is_expected(field))
         .filter(|field| !not_converged.iter().any(|other| overlaps(&other.pointer, &field.pointer)))
@@ -49,13 +55,47 @@ pub fn settled(declared: &Map<String, Value>, basis: &Basis, now: &Normalised) -
     Settled { not_converged, collateral }
 }
 
+/// The job that a write which does what it says leaves behind.
+///
+/// A member that the plan does not touch is expected as it was just before the write: it may have moved since the
+/// plan, and that was not the write's doing. New actions are expected under the ids that the server made for them.
+fn expected(basis: &Basis, before: &Normalised, now: &Normalised) -> Normalised {
+    let mut members = basis.desired.members().clone();
+    let names: Vec<&String> = basis.live.members().keys().chain(before.members().keys()).collect();
+    for name in names {
+        if basis.desired.members().get(name) != basis.live.members().get(name) {
+            continue;
+        }
+        match before.members().get(name) {
+            Some(value) => members.insert(name.clone(), value.clone()),
+            None => members.shift_remove(name),
+        };
+    }
+    for (name, value) in &mut members {
+        let (Some(items), Some(made)) =
+            (value.as_array_mut(), now.members().get(name).and_then(Value::as_array))
+        else {
+            continue;
+        };
+        let matches = elements::match_elements(items, made);
+        for (item, found) in items.iter_mut().zip(matches) {
+            if let (Some(item), Match::Live(at)) = (item.as_object_mut(), found)
+                && !item.contains_key("actionId")
+                && let Some(id) = made[at].get("actionId")
+            {
+                item.insert("actionId".to_owned(), id.clone());
+            }
+        }
+    }
+    normalise::from_canonical(members)
+}
+
 /// Whether a difference between the expected and the real job is what every write brings.
 fn is_expected(field: &FieldChange) -> bool {
     let script_was_stored =
         script::declared_digest(&field.before).is_some() && script::stored_path(&field.after).is_some();
-    let id_was_made = field.pointer.ends_with("/actionId") && field.before.is_null();
     let status_is_its_own = field.pointer == "/status";
-    script_was_stored || id_was_made || status_is_its_own
+    script_was_stored || status_is_its_own
 }
 
 /// Whether one pointer is the other or leads into it.

@@ -122,7 +122,7 @@ impl ApiError {
                                proxy settings in the environment"
                 .to_owned(),
             Self::BadToken => "set QUALYS_TOKEN to the bare token, without quotes, line breaks or `Bearer`".to_owned(),
-            Self::BadId { .. } => "take the id from the job's page or from `patchctl import`".to_owned(),
+            Self::BadId { .. } => "take the id from the job's page in the console".to_owned(),
             Self::LoginRefused { .. } => {
                 "check QUALYS_USERNAME and QUALYS_PASSWORD, and that the gateway is the one of your pod; it was \
                  tried once only, so that the account is not locked"

@@ -102,6 +102,13 @@ impl Sweep {
             }
         };
         self.pages_read += 1;
+        // A refused page 0 and nothing on page 1 is no evidence that there are no jobs.
+        if rows.is_empty()
+            && self.rows.is_empty()
+            && let Some(error) = self.refused_first.take()
+        {
+            return Err(ListFailure::Page(Box::new(error)));
+        }
         if rows.is_empty() && page > 0 {
             self.next_page = None;
             return Ok(());
@@ -269,7 +276,13 @@ mod tests {
             in_data: bool,
             n_inserts in 0_usize..3,
         ) {
-            let found = read(Server { n_jobs, cap, base, in_data, n_inserts }, page_size).unwrap();
+            let found = read(Server { n_jobs, cap, base, in_data, n_inserts }, page_size);
+            if n_jobs + n_inserts == 0 && matches!(base, Base::OneRefusing) {
+                // Nothing was seen, and a page was refused: absence was not observed.
+                prop_assert!(found.is_err());
+                return Ok(());
+            }
+            let found = found.unwrap();
             let unique: std::collections::BTreeSet<&String> = found.iter().collect();
             prop_assert_eq!(unique.len(), found.len());
             // Jobs created meanwhile may or may not be seen; those that were there are all seen.
@@ -324,6 +337,9 @@ mod tests {
         check(vec![body(json!([{"id": ""}]))], Err("row 1 of page 0"));
         check(vec![body(json!([{"id": 7}]))], Err("row 1 of page 0"));
         check(vec![refusal(), refusal()], Err("a page could not be read"));
+        check(vec![refusal(), body(json!([]))], Err("a page could not be read"));
+        check(vec![refusal(), Page::NoContent], Err("a page could not be read"));
+        check(vec![refusal(), body(json!([{"id": "a"}])), body(json!([]))], Ok(&["a"]));
         check(vec![body(json!([{"id": "a"}])), refusal()], Err("a page could not be read"));
     }
 

@@ -406,8 +406,11 @@ struct Planned<'p> {
     clean: BTreeMap<String, String>,
 }
 
+/// A read that failed: nothing is planned from what was read before it.
 fn read_failed(error: ApiError) -> Failure {
-    Failure::Error(chain(&error), Some(format!("{}; nothing was changed", error.help())))
+    let mut lines = vec!["the live jobs could not be read, so nothing was planned".to_owned()];
+    lines.extend(chain(&error));
+    Failure::Error(lines, Some(format!("{}; nothing was changed", error.help())))
 }
 
 fn spill_failed(error: &std::io::Error) -> Failure {

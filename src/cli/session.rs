@@ -123,6 +123,12 @@ impl Session {
         client.ca_certificates = certificates(&planning.cacert)?;
         client.notices = notices(*terminal);
         let client = Client::new(client).map_err(|error| Failure::error(&error, error.help()))?;
+        // First of all, so that a wrong address or password is told as what it is and not as a list that broke off.
+        client.log_in().await.map_err(|error| {
+            let mut lines = vec![format!("could not log in to {shown}")];
+            lines.extend(chain(&error));
+            Failure::Error(lines, Some(format!("{}; nothing was changed", error.help())))
+        })?;
         Ok(Self { client, gateway: shown, identity, simulator: running })
     }
 
@@ -142,7 +148,11 @@ async fn start_simulator(
 ) -> Result<(Gateway, Credentials, simulator::Running), Failure> {
     let failed = |error: &dyn std::error::Error, help: &str| Failure::error(error, help.to_owned());
     let tenant = Tenant::open(path, Some(&settings.state_dir), reset).map_err(|error| {
-        failed(&error, "`sim:` takes a folder of JSON files, each one a job or a list of jobs")
+        let help = match error {
+            simulator::SimulatorError::InUse { .. } => "wait for the other run, or give another --state-dir",
+            _ => "`sim:` takes a folder of JSON files, each one a job or a list of jobs",
+        };
+        failed(&error, help)
     })?;
     if tenant.seed_changed() {
         terminal.note(&format!(
@@ -176,8 +186,10 @@ fn notices(terminal: Terminal) -> Notices {
     Notices::to(move |notice| match notice {
         Notice::Throttled { wait, goes_on_at, .. } => {
             let until = goes_on_at.strftime("%H:%M:%S");
-            terminal
-                .note(&format!("the gateway asks to wait {} s; it goes on at {until} UTC", wait.as_secs()));
+            terminal.note(&format!(
+                "the gateway asks to wait {} s; it goes on at {until} UTC",
+                wait.as_millis().div_ceil(1000)
+            ));
         }
         Notice::Retrying { call, next_try, cause, .. } => {
             terminal.note(&format!("{call}: {cause}; try {next_try} follows"));

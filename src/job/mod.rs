@@ -110,7 +110,7 @@ pub enum Type {
     Any,
 }
 
-/// A platform that jobs run on; the API knows no third ([client], REFERENCE section 4).
+/// A platform that jobs run on; the API knows no third (`[client]`, REFERENCE section 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Platform {
     /// `Linux`

@@ -40,7 +40,7 @@ impl DesiredSet {
             if let Some(first) = keys.insert(&manifest.key, manifest) {
                 let message = format!("the key `{}` is used twice", manifest.key);
                 let diagnostic =
-                    Diagnostic::error("duplicate-key", message).at(manifest.place(), "again here");
+                    Diagnostic::error("duplicate-manifest-key", message).at(manifest.place(), "again here");
                 let help = "a key names one job of the repository; choose another";
                 diagnostics.push(diagnostic.related(first.place(), "first used here").help(help));
             }

@@ -58,7 +58,9 @@ impl Planner<'_> {
             step(manifest, None, Action::Create, "no live job has this name on this platform".to_owned());
         change.fields = diff::diff(&nothing, &job)
             .into_iter()
-            .filter(|field| field.pointer != "/status" && manifest.declared_at(&field.pointer).is_some())
+            .filter(|field| {
+                field.pointer != "/status" && normalise::at(&manifest.spec, &field.pointer).is_some()
+            })
             .map(|field| planned_field(manifest, field, Origin::Unknown))
             .collect();
         change.schedule = Some((String::new(), schedule::words(&job)));

@@ -7,6 +7,7 @@ mod bind;
 mod build;
 mod job;
 mod origin;
+mod outcome;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 pub use bind::{Binding, Identity, bind, bind_plainly};
 pub use build::{Builder, build};
 pub use origin::StampCounts;
+pub use outcome::{Outcome, OutcomeKind, counts};
 
 use crate::diagnostic::Diagnostics;
 use crate::fingerprint;

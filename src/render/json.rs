@@ -2,9 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::apply::{self, Outcome};
 use crate::job::Platform;
-use crate::plan::{Action, Change, Field, Plan};
+use crate::plan::{self, Action, Change, Field, Outcome, Plan};
 use crate::source::Place;
 
 /// Version of the JSON output; members are added within it, never renamed.
@@ -40,7 +39,7 @@ pub fn apply(plan: &Plan, outcomes: &[Outcome], api: Value) -> Value {
         "format_version": FORMAT_VERSION,
         "command": "apply",
         "summary": summary(plan),
-        "outcomes": apply::counts(outcomes),
+        "outcomes": plan::counts(outcomes),
         "changes": changes.collect::<Vec<_>>(),
         "unmanaged": plan.n_unmanaged,
         "updates": plan.envelope.as_str(),

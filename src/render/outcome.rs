@@ -5,8 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use super::text::{Layout, Tone, clean, count, dotted, value};
-use crate::apply::{Outcome, OutcomeKind};
-use crate::plan::{Change, Plan};
+use crate::plan::{Change, Outcome, OutcomeKind, Plan};
 use crate::snapshot::Edit;
 
 /// One step: a line where all is well, a few where it is not.

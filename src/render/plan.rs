@@ -298,15 +298,17 @@ impl Writer<'_> {
     /// Exactly which members go out; the stamp is named because it was not declared.
     fn request(&self, out: &mut String, change: &Change) {
         let Some(request) = &change.request else { return };
+        let is_declared = change.fields.iter().any(|field| field.path == "/description");
         let names: Vec<String> = match change.action {
             Action::Update => request
                 .body
                 .as_object()
                 .into_iter()
                 .flat_map(Map::keys)
-                .map(
-                    |name| if name == "description" { "description (stamp)".to_owned() } else { clean(name) },
-                )
+                .map(|name| match name.as_str() {
+                    "description" if !is_declared => "description (stamp)".to_owned(),
+                    name => clean(name),
+                })
                 .collect(),
             Action::Create
             | Action::Enable

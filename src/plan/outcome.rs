@@ -1,0 +1,116 @@
+//! What became of the steps of a plan.
+
+use serde_json::{Value, json};
+
+use crate::diff::FieldChange;
+use crate::snapshot::Edit;
+
+/// What became of a step; every planned step ends in exactly one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OutcomeKind {
+    /// Written, read back, and as wanted.
+    Applied,
+    /// Nothing to do any more: somebody else did it.
+    Unchanged,
+    /// The job is not what the plan saw; nothing was written.
+    Stale,
+    /// The plan forbids it; nothing was written.
+    Blocked,
+    /// It waits for a decision; nothing was written.
+    Held,
+    /// Written, but a declared member does not hold.
+    NotConverged,
+    /// Written, and a member that nobody declared moved.
+    Collateral,
+    /// Refused or not sent; nothing was written.
+    Failed,
+    /// Not tried.
+    Skipped,
+    /// It can not be told whether the write took effect.
+    Unsettled,
+}
+
+impl OutcomeKind {
+    /// All outcomes, in the order in which they are counted.
+    pub const ALL: [Self; 10] = [
+        Self::Applied,
+        Self::Unchanged,
+        Self::Stale,
+        Self::Blocked,
+        Self::Held,
+        Self::NotConverged,
+        Self::Collateral,
+        Self::Failed,
+        Self::Skipped,
+        Self::Unsettled,
+    ];
+
+    /// The word used in output of every kind.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Unchanged => "unchanged",
+            Self::Stale => "stale",
+            Self::Blocked => "blocked",
+            Self::Held => "held",
+            Self::NotConverged => "not_converged",
+            Self::Collateral => "collateral",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+            Self::Unsettled => "unsettled",
+        }
+    }
+
+    /// Whether the job was written to, or may have been.
+    pub fn has_written(self) -> bool {
+        match self {
+            Self::Applied | Self::NotConverged | Self::Collateral | Self::Unsettled => true,
+            Self::Unchanged | Self::Stale | Self::Blocked | Self::Held | Self::Failed | Self::Skipped => {
+                false
+            }
+        }
+    }
+}
+
+/// What became of one step, with the words for people.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What became of it.
+    pub kind: OutcomeKind,
+    /// Why, where it is not simply done: one line for each cause, outermost first.
+    pub error: Vec<String>,
+    /// What to do next.
+    pub help: Option<String>,
+    /// The members that it is about.
+    pub fields: Vec<FieldChange>,
+    /// Who edited the job last, where that matters.
+    pub edit: Option<Edit>,
+    /// The job as it was read back after the write.
+    pub read_back: Option<Value>,
+}
+
+impl Outcome {
+    /// An outcome without words.
+    pub(crate) fn plain(kind: OutcomeKind) -> Self {
+        Self { kind, error: Vec::new(), help: None, fields: Vec::new(), edit: None, read_back: None }
+    }
+
+    /// An outcome with the reason for it.
+    pub(crate) fn said(kind: OutcomeKind, words: impl Into<String>) -> Self {
+        Self { error: vec![words.into()], ..Self::plain(kind) }
+    }
+
+    /// Adds what to do next.
+    pub(crate) fn helped(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// How many steps ended in each outcome.
+pub fn counts(outcomes: &[Outcome]) -> Value {
+    let count = |kind: OutcomeKind| outcomes.iter().filter(|outcome| outcome.kind == kind).count();
+    Value::Object(
+        OutcomeKind::ALL.iter().map(|kind| (kind.as_str().to_owned(), json!(count(*kind)))).collect(),
+    )
+}

@@ -1,0 +1,199 @@
+//! Which calls leave the machine: each of them, in order where there is one.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use patchctl::simulator::{Call, RecordedRequest};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::support::{Repo, Server, bodies, counts, live_job, sources};
+
+/// Each call in a line. Jobs are read eight at a time, so their order among themselves is no one's: they are sorted.
+fn lines(requests: &[RecordedRequest]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for group in requests.chunk_by(|a, b| a.call == Call::Get && b.call == Call::Get) {
+        let mut group: Vec<String> = group
+            .iter()
+            .map(|r| {
+                let query = if r.query.is_empty() { String::new() } else { format!("?{}", r.query) };
+                format!("{} {}{query}", r.method, r.path)
+            })
+            .collect();
+        group.sort();
+        lines.extend(group);
+    }
+    lines
+}
+
+/// The ids of the live jobs that `jobs.d` is bound to, in sorted order.
+fn bound_ids(plan: &Value, server: &Server) -> Vec<String> {
+    let managed: Vec<String> = server.dump()["jobs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|job| {
+            let name = job["name"].as_str().unwrap();
+            !name.starts_with("TEST ") && !name.to_lowercase().contains("smoke")
+        })
+        .map(|job| job["id"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(plan["unmanaged"], 15 - managed.len());
+    let mut ids = managed;
+    ids.sort();
+    ids
+}
+
+const LIST: &str = "GET /pm/v1/deploymentjobs/summary?platform=";
+
+fn calls_of_a_plan(ids: &[String]) -> Vec<String> {
+    let mut expected = vec!["POST /auth".to_owned()];
+    for platform in ["Linux", "Windows"] {
+        for page in 0..2 {
+            expected.push(format!("{LIST}{platform}&pageNumber={page}&pageSize=1000"));
+        }
+    }
+    expected.extend(ids.iter().map(|id| format!("GET /pm/v1/deploymentjob/{id}")));
+    expected
+}
+
+#[test]
+fn a_plan_logs_in_lists_each_platform_and_reads_what_is_bound() {
+    let server = Server::of_the_examples();
+    let repo = Repo::of_the_sources();
+    let plan = repo.run_at(&server, &["plan", "--output", "json"]).ends(0).json();
+    let requests = server.take_requests();
+    assert_eq!(lines(&requests), calls_of_a_plan(&bound_ids(&plan, &server)));
+    assert!(requests.iter().all(|request| request.status.is_some_and(|status| status < 300)));
+    assert!(requests[1..].iter().all(|request| request.user.as_deref() == Some("simulator")));
+    // What it says it cost is what it cost.
+    let api = &plan["api"];
+    assert_eq!(
+        (&api["auth"], &api["list"], &api["read"], &api["update"], &api["retries"]),
+        (&1.into(), &4.into(), &12.into(), &0.into(), &0.into())
+    );
+}
+
+#[test]
+fn a_platform_that_no_manifest_names_is_not_listed() {
+    let server = Server::of(vec![live_job(1, "job")]);
+    let repo = Repo::with(&[("job", "")]);
+    repo.run_at(&server, &["plan"]).ends(0);
+    let lines = lines(&server.take_requests());
+    let list = |page: u8| format!("{LIST}Windows&pageNumber={page}&pageSize=1000");
+    let id = crate::support::id(1);
+    assert_eq!(lines, ["POST /auth".to_owned(), list(0), list(1), format!("GET /pm/v1/deploymentjob/{id}")]);
+}
+
+#[test]
+fn an_apply_reads_writes_and_reads_back_each_job_in_turn() {
+    let server = Server::of_the_examples();
+    let repo = Repo::of_the_sources();
+    let plan = repo.run_at(&server, &["plan", "--output", "json"]).ends(0).json();
+    let ids = bound_ids(&plan, &server);
+    server.take_requests();
+
+    // Nothing is remembered in another repository.
+    let repo = Repo::of_the_sources();
+    let done = repo.run_at(&server, &["apply", "--auto-approve", "--output", "json"]).ends(4).json();
+    let requests = server.take_requests();
+    let mut expected = calls_of_a_plan(&ids);
+    let updates: Vec<&Value> =
+        plan["changes"].as_array().unwrap().iter().filter(|change| change["action"] == "update").collect();
+    for change in &updates {
+        let id = change["id"].as_str().unwrap();
+        let read = format!("GET /pm/v1/deploymentjob/{id}");
+        expected.extend([read.clone(), format!("PATCH /pm/v1/deploymentjob/update/{id}"), read]);
+    }
+    // Reads of neighbouring steps stand side by side in the log and are sorted with the others.
+    let kinds = |lines: &[String]| -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for line in lines {
+            *counts.entry(line.clone()).or_default() += 1;
+        }
+        counts
+    };
+    let made = lines(&requests);
+    assert_eq!(kinds(&made), kinds(&expected));
+    let in_order: Vec<String> = requests[17..].iter().map(|r| format!("{} {}", r.method, r.path)).collect();
+    assert_eq!(in_order, expected[17..]);
+    assert_eq!(done["api"]["read"], 12 + 2 * 7);
+    assert_eq!(done["api"]["update"], 7);
+    assert_eq!(plan["calls_needed"], requests.len() - 17);
+
+    // The bodies are those of the plan, with the scripts' bytes in place of their digests.
+    let sent = bodies(&requests, Call::Update);
+    let shown: Vec<Value> = updates.iter().map(|change| with_scripts(&change["request"]["body"])).collect();
+    assert_eq!(sent, shown);
+}
+
+/// A body of the plan as it goes out: `{sha256, bytes}` becomes base64 of the script that has this digest.
+fn with_scripts(body: &Value) -> Value {
+    match body {
+        Value::Object(members) if members.contains_key("sha256") => {
+            let content = script_with_digest(members["sha256"].as_str().unwrap());
+            assert_eq!(members["bytes"], content.len());
+            base64::engine::general_purpose::STANDARD.encode(content).into()
+        }
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| (name.clone(), with_scripts(value))).collect()
+        }
+        Value::Array(items) => items.iter().map(with_scripts).collect(),
+        other => other.clone(),
+    }
+}
+
+/// A script of `jobs.d`; the one that stands in a manifest is written out here.
+fn script_with_digest(digest: &str) -> Vec<u8> {
+    let inline = "#!/bin/sh\n# Every disk needs two live paths before the migration may begin.\nif multipath -ll | \
+                  grep -q 'failed faulty'; then\n  echo 'at least one path is down'\n  exit 1\nfi\n";
+    let files = crate::support::files_below(&sources().join("jobs.d"));
+    let files = files.into_iter().filter(|(path, _)| path.parent().is_some_and(|p| p.ends_with("scripts")));
+    let mut contents = files.map(|(_, content)| content).chain([inline.as_bytes().to_vec()]);
+    let digest_of = |content: &[u8]| -> String {
+        Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    contents.find(|content| digest_of(content) == digest).expect("a script with this digest")
+}
+
+#[test]
+fn what_did_not_move_is_not_read_again() {
+    let server = Server::of_the_examples();
+    let repo = Repo::of_the_sources();
+    let calls = |arguments: &[&str]| {
+        repo.run_at(&server, arguments);
+        server.take_counts()
+    };
+    assert_eq!(calls(&["plan"]), counts(&[("auth", 1), ("list", 4), ("get", 12)]));
+    assert_eq!(calls(&["plan"]), counts(&[("auth", 1), ("list", 4)]));
+    assert_eq!(calls(&["plan", "--refresh"]), counts(&[("auth", 1), ("list", 4), ("get", 12)]));
+    assert_eq!(calls(&["plan", "--no-cache"]), counts(&[("auth", 1), ("list", 4), ("get", 12)]));
+    // One job that a manifest is bound to, and one that none is.
+    server.edit("6c1e7a94-0f3d-4b58-a2c7-d915e86b4f30", serde_json::json!({"timeout": 9}));
+    server.edit("d27cb238-2bed-4a16-a5a9-f6b1a29709bf", serde_json::json!({"timeout": 9}));
+    assert_eq!(calls(&["plan"]), counts(&[("auth", 1), ("list", 4), ("get", 1)]));
+    // A write trusts nothing that is remembered, and what it reads back is remembered.
+    let apply = counts(&[("auth", 1), ("list", 4), ("get", 14), ("update", 7)]);
+    assert_eq!(calls(&["apply", "--auto-approve"]), apply);
+    assert_eq!(calls(&["plan"]), counts(&[("auth", 1), ("list", 4)]));
+}
+
+#[test]
+fn validate_and_schema_make_no_call() {
+    let server = Server::of_the_examples();
+    let repo = Repo::of_the_sources();
+    repo.run_at(&server, &["validate"]).ends(0);
+    repo.run_at(&server, &["schema"]).ends(0);
+    assert_eq!(server.take_counts(), counts(&[]));
+}
+
+#[test]
+fn a_mistake_in_a_manifest_costs_no_call() {
+    let server = Server::of_the_examples();
+    let repo = Repo::of_the_sources();
+    repo.edit("jobs.d/windows/browsers-weekly.yaml", "timeout: 6", "timeout: six");
+    for command in [&["plan"][..], &["apply", "--auto-approve"]] {
+        repo.run_at(&server, command).ends(1).complains("error[wrong-value]");
+    }
+    assert_eq!(server.take_counts(), counts(&[]));
+}

@@ -1,0 +1,20 @@
+#![expect(clippy::disallowed_methods, reason = "command line tests run the program in folders of their own")]
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails it")]
+
+//! The program as people and pipelines run it: the real binary, real folders, a real socket.
+//!
+//! What decides is tested where it is; here it is shown that the parts are wired together: which requests leave the
+//! machine, what is said, and how the run ends. A module per command; `support` holds what they share.
+
+mod apply;
+mod blocked;
+mod calls;
+mod gateway;
+mod manifests;
+mod output;
+mod plan;
+mod scripts;
+mod simulator;
+mod support;
+mod terminal;
+mod usage;
