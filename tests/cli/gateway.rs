@@ -79,7 +79,7 @@ fn an_answer_that_is_not_json() {
 
     server.change(|behaviour| behaviour.fail_next.push(Fault::on(Call::List, Effect::NotJson)));
     let ran = repo.run_at(&server, &["plan"]).ends(1);
-    ran.complains("error: the list of Windows jobs could not be read to its end");
+    ran.complains("the list of Windows jobs could not be read to its end");
 
     server.change(|behaviour| behaviour.fail_next.push(Fault::on(Call::Auth, Effect::NotJson)));
     repo.run_at(&server, &["plan"])
