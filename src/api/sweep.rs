@@ -4,6 +4,10 @@
 //! from 0 until one is **empty** (a short page proves nothing where a server caps the page size), a server that counts
 //! from 1 may refuse page 0, show it empty, or show page 1 for it; rows may appear twice because others were inserted
 //! meanwhile; and a server that never shows an empty page ends in an error. The result is the whole list or nothing.
+//!
+//! A refusal of page 0 alone proves nothing: it may have been about that moment. So page 0 is asked for once more after
+//! page 1 was answered; only if it is refused again does the server count from 1, and otherwise the sweep starts over.
+//! Where page 1 is empty and page 0 stays refused, nothing was observed, and that is an error too.
 
 use std::collections::HashMap;
 
@@ -43,6 +47,22 @@ pub(super) enum Page {
     },
 }
 
+/// What is known of the number of the first page.
+#[derive(Debug)]
+enum Base {
+    /// Page 0 was not refused, or was not asked for yet.
+    Zero,
+    /// Page 0 was refused, with this error, which is the list's if page 1 is refused too.
+    Refused(ApiError),
+    /// Page 0 was refused and page 1 was answered; page 0 is asked for once more.
+    Asked {
+        /// Whether page 1 was empty.
+        is_empty: bool,
+    },
+    /// Page 0 was refused twice.
+    One,
+}
+
 /// The state of one sweep; see the module's description.
 #[derive(Debug)]
 pub(super) struct Sweep {
@@ -51,8 +71,7 @@ pub(super) struct Sweep {
     pages_read: u32,
     most_pages: u32,
     repeats: u32,
-    /// What page 0 was refused with; it is the error if page 1 is refused too.
-    refused_first: Option<ApiError>,
+    base: Base,
     rows: Vec<Value>,
     position_by_id: HashMap<String, usize>,
 }
@@ -66,7 +85,7 @@ impl Sweep {
             pages_read: 0,
             most_pages: RECORD_LIMIT / page_size.clamp(1, SMALLEST_CAP) + SPARE_PAGES,
             repeats: 0,
-            refused_first: None,
+            base: Base::Zero,
             rows: Vec::new(),
             position_by_id: HashMap::new(),
         }
@@ -92,22 +111,22 @@ impl Sweep {
             Page::NoContent => Vec::new(),
             Page::Body(body) => rows_of(body, page)?,
             Page::Refused { is_record_limit: true, .. } => return Err(ListFailure::RecordLimit),
-            Page::Refused { error, .. } if page == 0 => {
-                self.refused_first = Some(error);
-                self.next_page = Some(1);
-                return Ok(());
-            }
-            Page::Refused { error, .. } => {
-                return Err(ListFailure::Page(Box::new(self.refused_first.take().unwrap_or(error))));
-            }
+            Page::Refused { error, .. } => return self.take_refusal(page, error),
         };
         self.pages_read += 1;
-        // A refused page 0 and nothing on page 1 is no evidence that there are no jobs.
-        if rows.is_empty()
-            && self.rows.is_empty()
-            && let Some(error) = self.refused_first.take()
-        {
-            return Err(ListFailure::Page(Box::new(error)));
+        match std::mem::replace(&mut self.base, Base::Zero) {
+            Base::Refused(_) => {
+                self.base = Base::Asked { is_empty: rows.is_empty() };
+                self.add(rows, page)?;
+                self.next_page = Some(0);
+                return Ok(());
+            }
+            Base::Asked { .. } => {
+                // The refusal has passed. What page 1 showed before may have moved since.
+                self.rows.clear();
+                self.position_by_id.clear();
+            }
+            base @ (Base::Zero | Base::One) => self.base = base,
         }
         if rows.is_empty() && page > 0 {
             self.next_page = None;
@@ -127,6 +146,20 @@ impl Sweep {
             return Err(ListFailure::TooManyPages { pages: self.pages_read });
         }
         self.next_page = Some(page + 1);
+        Ok(())
+    }
+
+    /// Takes a refusal of just this page.
+    fn take_refusal(&mut self, page: u32, error: ApiError) -> Result<(), ListFailure> {
+        (self.base, self.next_page) = match (std::mem::replace(&mut self.base, Base::Zero), page) {
+            (Base::Zero, 0) => (Base::Refused(error), Some(1)),
+            (Base::Asked { is_empty: false }, 0) => (Base::One, Some(2)),
+            (Base::Refused(first), _) => return Err(ListFailure::Page(Box::new(first))),
+            // A page that is refused and an empty one are no evidence that there are no jobs.
+            (Base::Zero | Base::Asked { .. } | Base::One, _) => {
+                return Err(ListFailure::Page(Box::new(error)));
+            }
+        };
         Ok(())
     }
 
@@ -205,7 +238,7 @@ mod tests {
 
     /// How a server numbers its pages.
     #[derive(Clone, Copy, Debug)]
-    enum Base {
+    enum Numbering {
         Zero,
         OneTolerant,
         OneEmpty,
@@ -216,7 +249,7 @@ mod tests {
     struct Server {
         n_jobs: usize,
         cap: usize,
-        base: Base,
+        base: Numbering,
         in_data: bool,
         /// A job is created at the front before each of this many pages.
         n_inserts: usize,
@@ -249,10 +282,10 @@ mod tests {
                 n_inserted += 1;
             }
             let index = match (server.base, page as usize) {
-                (Base::Zero, page) => Some(page),
-                (Base::OneTolerant, 0) => Some(0),
-                (Base::OneEmpty, 0) => Some(usize::MAX),
-                (Base::OneRefusing, 0) => None,
+                (Numbering::Zero, page) => Some(page),
+                (Numbering::OneTolerant, 0) => Some(0),
+                (Numbering::OneEmpty, 0) => Some(usize::MAX),
+                (Numbering::OneRefusing, 0) => None,
                 (_, page) => Some(page - 1),
             };
             let Some(index) = index else {
@@ -272,12 +305,12 @@ mod tests {
             n_jobs in 0_usize..60,
             cap in 1_usize..20,
             page_size in 1_usize..20,
-            base in prop::sample::select(vec![Base::Zero, Base::OneTolerant, Base::OneEmpty, Base::OneRefusing]),
+            base in prop::sample::select(vec![Numbering::Zero, Numbering::OneTolerant, Numbering::OneEmpty, Numbering::OneRefusing]),
             in_data: bool,
             n_inserts in 0_usize..3,
         ) {
             let found = read(Server { n_jobs, cap, base, in_data, n_inserts }, page_size);
-            if n_jobs + n_inserts == 0 && matches!(base, Base::OneRefusing) {
+            if n_jobs + n_inserts == 0 && matches!(base, Numbering::OneRefusing) {
                 // Nothing was seen, and a page was refused: absence was not observed.
                 prop_assert!(found.is_err());
                 return Ok(());
@@ -337,10 +370,63 @@ mod tests {
         check(vec![body(json!([{"id": ""}]))], Err("row 1 of page 0"));
         check(vec![body(json!([{"id": 7}]))], Err("row 1 of page 0"));
         check(vec![refusal(), refusal()], Err("a page could not be read"));
-        check(vec![refusal(), body(json!([]))], Err("a page could not be read"));
-        check(vec![refusal(), Page::NoContent], Err("a page could not be read"));
-        check(vec![refusal(), body(json!([{"id": "a"}])), body(json!([]))], Ok(&["a"]));
         check(vec![body(json!([{"id": "a"}])), refusal()], Err("a page could not be read"));
+    }
+
+    /// One refusal of page 0 says nothing: it may have been about that moment, not about the number.
+    #[test]
+    fn page_0_is_asked_for_once_more_before_it_is_left_out() {
+        #[track_caller]
+        fn check_pages(pages: Vec<Page>, expected_numbers: &[u32], expected: Result<&[&str], &str>) {
+            let mut sweep = Sweep::new("Windows", 1_000);
+            let mut numbers = Vec::new();
+            let mut pages_left = pages.into_iter();
+            let mut outcome = Ok(());
+            while let (Ok(()), Some(number)) = (&outcome, sweep.next_page()) {
+                numbers.push(number);
+                outcome = sweep.take(pages_left.next().expect("the sweep wants more"));
+            }
+            assert_eq!(numbers, expected_numbers);
+            assert!(pages_left.next().is_none(), "the sweep wants less");
+            match (outcome, expected) {
+                (Ok(()), Ok(ids)) => {
+                    let found: Vec<Value> = sweep.finish().iter().map(|row| row["id"].clone()).collect();
+                    assert_eq!(found, ids);
+                }
+                (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{error}"),
+                (outcome, expected) => panic!("{outcome:?}, not {expected:?}"),
+            }
+        }
+        let page = |ids: &[&str]| body(ids.iter().map(|id| json!({"id": id})).collect());
+        // It counts from 1.
+        check_pages(
+            vec![refusal(), page(&["a"]), refusal(), page(&["b"]), page(&[])],
+            &[0, 1, 0, 2, 3],
+            Ok(&["a", "b"]),
+        );
+        let unread = Err("a page could not be read");
+        check_pages(vec![refusal(), page(&[]), refusal()], &[0, 1, 0], unread);
+        check_pages(vec![refusal(), Page::NoContent, refusal()], &[0, 1, 0], unread);
+        // It counts from 0, and the refusal passed.
+        check_pages(
+            vec![refusal(), page(&["b"]), page(&["a"]), page(&["b"]), page(&[])],
+            &[0, 1, 0, 1, 2],
+            Ok(&["a", "b"]),
+        );
+        check_pages(vec![refusal(), page(&[]), page(&["a"]), page(&[])], &[0, 1, 0, 1], Ok(&["a"]));
+        check_pages(
+            vec![refusal(), page(&[]), page(&["a"]), refusal()],
+            &[0, 1, 0, 1],
+            Err("a page could not be read"),
+        );
+        // What only page 1 of the first attempt showed is not kept.
+        check_pages(vec![refusal(), page(&["x"]), page(&["a"]), page(&[])], &[0, 1, 0, 1], Ok(&["a"]));
+        check_pages(vec![refusal(), refusal()], &[0, 1], Err("a page could not be read"));
+        check_pages(
+            vec![refusal(), page(&["a"]), body(json!(null))],
+            &[0, 1, 0],
+            Err("page 0 is not a list"),
+        );
     }
 
     #[test]

@@ -536,10 +536,6 @@ async fn a_list_is_whole_or_an_error() {
             settings.page_size = 10.try_into().unwrap();
             let client = Client::new(settings).unwrap();
             match client.list_jobs("Windows").await {
-                // Page 0 refused with 400 is a server that counts from 1: then page 1 is the first one.
-                Ok(jobs) if index == 1 && jobs.len() == 15 => {
-                    assert!(server.requests()[1].line.contains("pageNumber=0"), "{fault:?}");
-                }
                 Ok(jobs) => assert_eq!(jobs.len(), 25, "{fault:?} at {index}"),
                 Err(error) => {
                     chain(&error);

@@ -4,12 +4,13 @@
 //! plain data with a JSON form (snake-case members, kebab-case values), so that tests, the command line and the
 //! control endpoint set the same thing.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::call::Call;
+use super::fault::{Effect, Event, Fault, Meanwhile, ThrottleForm, take_events, take_fault};
 use super::refusal::Refusal;
 
 /// A name and password that `/auth` accepts.
@@ -97,97 +98,58 @@ pub enum ListOrder {
     Name,
 }
 
-/// The kind of a call, as faults and the request log name it (REFERENCE section 4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// What a server that counts its pages from 1 makes of page 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Call {
-    /// `POST /auth`.
-    Auth,
-    /// `GET /pm/v1/details`.
-    Version,
-    /// `GET /pm/v1/deploymentjobs/summary` and `GET /pm/v1/deploymentjobs`.
-    List,
-    /// `GET /pm/v1/deploymentjob/{id}`.
-    Get,
-    /// `POST /pm/v1/deploymentjob`.
-    Create,
-    /// `PATCH /pm/v1/deploymentjob/update/{id}`.
-    Update,
-    /// `POST /pm/v1/deploymentjobs/update/status/{status}`.
-    Status,
-    /// `DELETE /pm/v1/deploymentjobs`.
-    Delete,
-    /// `GET /pm/v1/deploymentjob/{id}/runs`.
-    Runs,
-    /// Anything else.
-    Other,
+pub enum PageZero {
+    /// It is answered like page 1.
+    #[default]
+    AsFirst,
+    /// It is empty.
+    Empty,
+    /// It is refused with 400.
+    Refuse,
 }
 
-impl Call {
-    /// The kind of a request, from its method and path.
-    pub(super) fn of(method: &str, path: &str) -> Self {
-        match (method, path) {
-            ("POST", "/auth") => Self::Auth,
-            ("GET", "/pm/v1/details") => Self::Version,
-            ("GET", "/pm/v1/deploymentjobs/summary" | "/pm/v1/deploymentjobs") => Self::List,
-            ("POST", "/pm/v1/deploymentjob") => Self::Create,
-            ("DELETE", "/pm/v1/deploymentjobs") => Self::Delete,
-            ("PATCH", path) if path.starts_with("/pm/v1/deploymentjob/update/") => Self::Update,
-            ("POST", path) if path.starts_with("/pm/v1/deploymentjobs/update/status/") => Self::Status,
-            ("GET", path) => match path.strip_prefix("/pm/v1/deploymentjob/") {
-                Some(rest) if rest.ends_with("/runs") => Self::Runs,
-                Some(rest) if !rest.is_empty() && !rest.contains('/') => Self::Get,
-                _ => Self::Other,
-            },
-            _ => Self::Other,
-        }
-    }
+/// What a page of the list is wrapped in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ListShape {
+    /// A bare array.
+    #[default]
+    Array,
+    /// `{"data": [...]}` (REFERENCE section 4, endpoint 2b).
+    Data,
 }
 
-/// What a fault does to the call that meets it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Effect {
-    /// Answers with a status, and nothing is processed.
-    Status {
-        /// HTTP status code, 200 to 599.
-        code: u16,
-        /// The body as it is sent; without one, an `_error` object.
-        #[serde(default)]
-        body: Option<String>,
-        /// Further headers, such as `Retry-After`.
-        #[serde(default)]
-        headers: BTreeMap<String, String>,
-    },
-    /// Processes the call, and answers 200 with an HTML page.
-    NotJson,
-    /// Closes the connection without processing the call.
-    CloseBefore,
-    /// Processes the call, then closes the connection without an answer.
-    CloseAfter,
+/// For how long a change does not show in some kind of answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lag {
+    /// It shows at once.
+    #[default]
+    None,
+    /// It does not show in the answers to this many further calls; those of any kind but `/auth` are counted.
+    Calls(u64),
+    /// It never shows, if it was made while answers lag.
+    Never,
 }
 
-/// One fault that waits for its call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The rate limit that all callers share (REFERENCE section 3). `/auth` is outside of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Fault {
-    /// The kind of call that meets it; without one, any call does.
+pub struct Quota {
+    /// Calls that are answered in one window; the others are refused with 429 and do not count.
+    pub calls: u32,
+    /// Length of a window in seconds. A window opens with the first call after the one before is over.
+    pub window_seconds: u32,
+    /// Whether every answer tells how things stand: `X-RateLimit-Limit`, `-Remaining`, `-Window-Sec`, `-ToWait-Sec`
+    /// (0 while calls remain). Off by default.
     #[serde(default)]
-    pub on: Option<Call>,
-    /// What happens to that call.
-    pub effect: Effect,
-}
-
-impl Fault {
-    /// A fault for the next call, whatever it is.
-    pub fn next(effect: Effect) -> Self {
-        Self { on: None, effect }
-    }
-
-    /// A fault for the next call of one kind.
-    pub fn on(call: Call, effect: Effect) -> Self {
-        Self { on: Some(call), effect }
-    }
+    pub announce: bool,
+    /// How a refusal says how long to wait: for the rest of the window, in whole seconds, rounded up.
+    #[serde(default)]
+    pub refusal: ThrottleForm,
 }
 
 /// Which server the simulator is.
@@ -211,8 +173,10 @@ pub struct Behaviour {
     pub edit_enabled: EditEnabled,
     /// Whether a `status` inside a PATCH body is stored. Off by default: the member is ignored.
     pub status_in_patch: bool,
-    /// Number of the first page of the list: 0 (default) or 1. With 1, page 0 is answered like page 1.
+    /// Number of the first page of the list: 0 (default) or 1.
     pub first_page: usize,
+    /// What page 0 is where pages are counted from 1.
+    pub page_zero: PageZero,
     /// The most rows a page may have, whatever `pageSize` asks for; no cap by default.
     pub max_page_size: Option<usize>,
     /// How many rows a query can reach (REFERENCE section 3); 10,000 by default. A page that starts past it is
@@ -222,12 +186,31 @@ pub struct Behaviour {
     pub list_order: ListOrder,
     /// Whether deleted jobs stay in the list, marked `deleted`. Off by default.
     pub list_deleted: bool,
+    /// What a page of the list is wrapped in.
+    pub list_shape: ListShape,
+    /// Whether the counters in list rows (`…Count`, `completionPercent`) are sent as text. Off by default.
+    pub list_counters_as_text: bool,
+    /// How many rows of the page before are shown again at the head of each page, as if so many jobs had been
+    /// inserted in between; 0 by default.
+    pub list_repeats: usize,
+    /// The number of the first page, as sent, that is always answered with 500, as are all after it; none by default.
+    pub list_breaks_at: Option<usize>,
+    /// How long a change or a new job does not show in the list.
+    pub list_lag: Lag,
+    /// How long a change or a new job does not show in `GET` by id; a new job is 404 meanwhile.
+    pub get_lag: Lag,
     /// Life of a token in seconds; four hours by default (REFERENCE section 2).
     pub token_life_seconds: u32,
-    /// How long each call waits before it is processed, in milliseconds; 0 by default.
+    /// How many calls a token is good for, from its login on; as many as come by default.
+    pub token_life_calls: Option<u64>,
+    /// How long each call waits before it is processed, in milliseconds; 0 by default. Calls wait side by side.
     pub latency_ms: u64,
-    /// Faults for the next calls, in order: each call takes the first one that is meant for its kind.
+    /// The rate limit; none by default.
+    pub quota: Option<Quota>,
+    /// Faults that wait for their calls, in order: each call meets the first one that is due.
     pub fail_next: Vec<Fault>,
+    /// What others do between the calls.
+    pub meanwhile: Vec<Meanwhile>,
 }
 
 impl Default for Behaviour {
@@ -241,13 +224,23 @@ impl Default for Behaviour {
             edit_enabled: EditEnabled::default(),
             status_in_patch: false,
             first_page: 0,
+            page_zero: PageZero::default(),
             max_page_size: None,
             record_limit: Some(10_000),
             list_order: ListOrder::default(),
             list_deleted: false,
+            list_shape: ListShape::default(),
+            list_counters_as_text: false,
+            list_repeats: 0,
+            list_breaks_at: None,
+            list_lag: Lag::default(),
+            get_lag: Lag::default(),
             token_life_seconds: 4 * 60 * 60,
+            token_life_calls: None,
             latency_ms: 0,
+            quota: None,
             fail_next: Vec::new(),
+            meanwhile: Vec::new(),
         }
     }
 }
@@ -268,13 +261,19 @@ impl Behaviour {
         Ok(Self { users: self.users.clone(), control: self.control, ..changed })
     }
 
-    /// Takes the fault that the call with this ordinal and kind meets.
-    ///
-    /// The ordinal counts calls from 0 since the start. It is not used yet: it is here for faults that repeat, or
-    /// that wait for the n-th call.
-    pub(super) fn take_fault(&mut self, _ordinal: u64, call: Call) -> Option<Effect> {
-        let at = self.fail_next.iter().position(|fault| fault.on.is_none_or(|kind| kind == call))?;
-        Some(self.fail_next.remove(at).effect)
+    /// Takes the fault that this call meets.
+    pub(super) fn take_fault(&mut self, call: Call) -> Option<Effect> {
+        take_fault(&mut self.fail_next, call)
+    }
+
+    /// Takes what happens just before this call.
+    pub(super) fn take_events(&mut self, call: Call) -> Vec<Event> {
+        take_events(&mut self.meanwhile, call)
+    }
+
+    /// Whether some answers show former versions of jobs, so that these must be kept.
+    pub(super) fn lags(&self) -> bool {
+        self.list_lag != Lag::None || self.get_lag != Lag::None
     }
 }
 
@@ -283,27 +282,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[track_caller]
-    fn check(method: &str, path: &str, expected: Call) {
-        assert_eq!(Call::of(method, path), expected);
-    }
-
-    #[test]
-    fn calls_are_told_apart_by_method_and_path() {
-        check("POST", "/auth", Call::Auth);
-        check("GET", "/pm/v1/details", Call::Version);
-        check("GET", "/pm/v1/deploymentjobs", Call::List);
-        check("GET", "/pm/v1/deploymentjobs/summary", Call::List);
-        check("DELETE", "/pm/v1/deploymentjobs", Call::Delete);
-        check("GET", "/pm/v1/deploymentjob/a", Call::Get);
-        check("GET", "/pm/v1/deploymentjob/a/runs", Call::Runs);
-        check("GET", "/pm/v1/deploymentjob/", Call::Other);
-        check("POST", "/pm/v1/deploymentjob", Call::Create);
-        check("PATCH", "/pm/v1/deploymentjob/update/a", Call::Update);
-        check("POST", "/pm/v1/deploymentjobs/update/status/Enabled", Call::Status);
-        check("PUT", "/auth", Call::Other);
-    }
 
     #[test]
     fn a_change_keeps_what_it_does_not_mention() {
@@ -321,15 +299,22 @@ mod tests {
         assert!(before.changed_by(&json!([])).is_err());
     }
 
+    /// As `--behaviour` and the control endpoint take them.
     #[test]
-    fn a_fault_waits_for_its_kind_of_call() {
-        let mut behaviour = Behaviour {
-            fail_next: vec![Fault::on(Call::Update, Effect::CloseAfter), Fault::next(Effect::NotJson)],
-            ..Behaviour::default()
-        };
-        assert_eq!(behaviour.take_fault(0, Call::List), Some(Effect::NotJson));
-        assert_eq!(behaviour.take_fault(1, Call::List), None);
-        assert_eq!(behaviour.take_fault(2, Call::Update), Some(Effect::CloseAfter));
+    fn every_switch_has_a_json_form() {
+        let settings = json!({
+            "first_page": 1, "page_zero": "refuse", "max_page_size": 2, "list_shape": "data",
+            "list_counters_as_text": true, "list_repeats": 1, "list_breaks_at": 3,
+            "list_lag": {"calls": 2}, "get_lag": "never", "token_life_calls": 5,
+            "quota": {"calls": 300, "window_seconds": 3600, "announce": true, "refusal": "retry-after-date"},
+            "meanwhile": [{"on": "list", "nth": 2, "do": {"insert": {}}}]
+        });
+        let read: Behaviour = serde_json::from_value(settings).expect("valid settings");
+        assert_eq!((read.list_lag, read.get_lag, read.lags()), (Lag::Calls(2), Lag::Never, true));
+        assert_eq!(read.quota.map(|quota| quota.refusal), Some(ThrottleForm::RetryAfterDate));
+        let again = Behaviour::default().changed_by(&json!(read)).expect("what is shown can be set");
+        assert_eq!(again, read);
+        assert!(!Behaviour::default().lags());
     }
 
     #[test]

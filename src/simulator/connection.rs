@@ -1,8 +1,9 @@
-//! Connections that a fault can close without an answer.
+//! Connections that a fault can close without an answer, and a listener that a fault can take away for a while.
 //!
-//! HTTP has no way to say "no answer", so this is done underneath it: the stream of each connection looks at a
-//! switch before it reads or writes, and reports a reset once the switch is thrown. The HTTP layer then gives the
-//! connection up.
+//! HTTP has no way to say "no answer", so this is done underneath it: the stream of each connection looks at its
+//! switches before it reads or writes, and reports a reset once one is thrown. The HTTP layer then gives the
+//! connection up. During an [`Outage`] the listening socket is closed, so that the system itself refuses connections;
+//! another program could take the port meanwhile, and then the outage lasts until the port is free again.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,24 +11,70 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::Instant;
 
-/// The switch of one connection.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Connection(Arc<AtomicBool>);
+/// How soon binding the port is tried again where another program has it.
+const BIND_PAUSE: Duration = Duration::from_millis(10);
+
+/// Times in which nothing listens; clones stand for the same ones.
+#[derive(Clone, Debug)]
+pub(super) struct Outage {
+    /// Until when; the listener watches it.
+    until: Arc<watch::Sender<Option<Instant>>>,
+    /// Whether nothing listens now; connections watch it.
+    is_down: Arc<watch::Sender<bool>>,
+}
+
+impl Outage {
+    fn new() -> Self {
+        Self { until: Arc::new(watch::Sender::new(None)), is_down: Arc::new(watch::Sender::new(false)) }
+    }
+
+    /// Closes the listening socket for a while, and all connections at their next use; returns once nothing listens.
+    pub(super) async fn begin(&self, length: Duration) {
+        let asked = Instant::now() + length;
+        let until = |until: Option<Instant>| until.map_or(asked, |until| until.max(asked));
+        self.until.send_modify(|before| *before = Some(until(*before)));
+        let mut is_down = self.is_down.subscribe();
+        // It cannot fail: the other end is held here.
+        let _down = is_down.wait_for(|is_down| *is_down).await;
+    }
+}
+
+/// The switches of one connection.
+#[derive(Clone, Debug)]
+pub(super) struct Connection {
+    is_cut: Arc<AtomicBool>,
+    /// Has changed once there was an outage after the connection was made.
+    is_down: watch::Receiver<bool>,
+    outage: Outage,
+}
 
 impl Connection {
+    fn new(outage: &Outage) -> Self {
+        Self { is_cut: Arc::default(), is_down: outage.is_down.subscribe(), outage: outage.clone() }
+    }
+
     /// Closes the connection: whatever is answered from now on does not arrive.
     pub(super) fn cut(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.is_cut.store(true, Ordering::Relaxed);
+    }
+
+    /// The outages of the listener that made the connection.
+    pub(super) fn outage(&self) -> &Outage {
+        &self.outage
     }
 
     fn check(&self) -> io::Result<()> {
-        if self.0.load(Ordering::Relaxed) { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
+        let is_gone = self.is_cut.load(Ordering::Relaxed) || self.is_down.has_changed().unwrap_or(true);
+        if is_gone { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
     }
 }
 
@@ -74,23 +121,70 @@ impl AsyncWrite for CuttableStream {
     }
 }
 
-/// A listener whose connections have switches.
+/// A listener whose connections have switches, and which is away during an outage.
 #[derive(Debug)]
-pub(super) struct CuttableListener(pub(super) TcpListener);
+pub(super) struct CuttableListener {
+    /// None during an outage.
+    socket: Option<TcpListener>,
+    address: SocketAddr,
+    asked: watch::Receiver<Option<Instant>>,
+    outage: Outage,
+}
+
+impl CuttableListener {
+    pub(super) fn new(socket: TcpListener, address: SocketAddr) -> Self {
+        let outage = Outage::new();
+        Self { socket: Some(socket), address, asked: outage.until.subscribe(), outage }
+    }
+
+    /// Waits until the outage is over and listens again.
+    async fn come_back(&mut self) {
+        loop {
+            let until = *self.asked.borrow_and_update();
+            match until.filter(|until| *until > Instant::now()) {
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => match TcpListener::bind(self.address).await {
+                    Ok(socket) => {
+                        self.socket = Some(socket);
+                        self.outage.is_down.send_replace(false);
+                        return;
+                    }
+                    Err(_) => tokio::time::sleep(BIND_PAUSE).await,
+                },
+            }
+        }
+    }
+}
 
 impl Listener for CuttableListener {
     type Io = CuttableStream;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        let (stream, address) = Listener::accept(&mut self.0).await;
-        // Answers are small and waited for: without this each may be held back for an acknowledgement (40 ms).
-        // A connection that is gone already fails here, and will say so when it is read.
-        let _gone = stream.set_nodelay(true);
-        (CuttableStream { stream, connection: Connection::default() }, address)
+        loop {
+            let Self { socket, asked, .. } = self;
+            let Some(listening) = socket else {
+                self.come_back().await;
+                continue;
+            };
+            tokio::select! {
+                biased;
+                // The other end of the channel is held here too, so it never closes.
+                _ = asked.changed() => {
+                    *socket = None;
+                    self.outage.is_down.send_replace(true);
+                }
+                (stream, address) = Listener::accept(listening) => {
+                    // Answers are small and waited for: without this each may be held back for an acknowledgement
+                    // (40 ms). A connection that is gone already fails here, and will say so when it is read.
+                    let _gone = stream.set_nodelay(true);
+                    return (CuttableStream { stream, connection: Connection::new(&self.outage) }, address);
+                }
+            }
+        }
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
-        self.0.local_addr()
+        Ok(self.address)
     }
 }

@@ -3,9 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::behaviour::{Behaviour, ListOrder};
+use super::behaviour::{Behaviour, ListOrder, ListShape, PageZero};
 use super::refusal::Refusal;
 use super::stored::{StoredJob, number, text};
 
@@ -63,8 +63,21 @@ pub(super) fn page<'a>(
         ListOrder::Name => found.sort_by_key(|stored| (text(&stored.job, "name"), stored.id())),
     }
     let page_size = query.page_size.min(behaviour.max_page_size.unwrap_or(usize::MAX)).max(1);
-    let index = query.page_number.unwrap_or(behaviour.first_page).saturating_sub(behaviour.first_page);
-    let first = index.saturating_mul(page_size);
+    let number = query.page_number.unwrap_or(behaviour.first_page);
+    if behaviour.list_breaks_at.is_some_and(|broken| number >= broken) {
+        return Err(Refusal::internal(format!("page {number} cannot be shown")));
+    }
+    let index = match number.checked_sub(behaviour.first_page) {
+        Some(index) => index,
+        None => match behaviour.page_zero {
+            PageZero::AsFirst => 0,
+            PageZero::Empty => return Ok(Vec::new()),
+            PageZero::Refuse => return Err(Refusal::invalid("pageNumber must be 1 or more")),
+        },
+    };
+    // A page that only repeated the one before would never come to an end.
+    let n_repeated = behaviour.list_repeats.min(page_size - 1);
+    let first = index.saturating_mul(page_size - n_repeated);
     if let Some(limit) = behaviour.record_limit {
         if first >= limit && found.len() > limit {
             return Err(Refusal::past_the_limit(limit));
@@ -74,10 +87,24 @@ pub(super) fn page<'a>(
     Ok(found.into_iter().skip(first).take(page_size).collect())
 }
 
+/// Rows as they are answered.
+pub(super) fn answered(mut rows: Vec<Value>, behaviour: &Behaviour) -> Value {
+    if behaviour.list_counters_as_text {
+        for (name, value) in rows.iter_mut().filter_map(Value::as_object_mut).flatten() {
+            let is_counter = name.ends_with("Count") || name == "completionPercent";
+            if let (true, Value::Number(number)) = (is_counter, &*value) {
+                *value = number.to_string().into();
+            }
+        }
+    }
+    match behaviour.list_shape {
+        ListShape::Array => Value::Array(rows),
+        ListShape::Data => json!({ "data": rows }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     /// Jobs `0` to `6`, created in that order, except that 5 and 6 were created at one instant; 3 is a Linux job, 4
@@ -128,6 +155,53 @@ mod tests {
         check_with(&from_one, "platform=Windows&pageSize=2&pageNumber=0", "5 6");
         check_with(&from_one, "platform=Windows&pageSize=2&pageNumber=1", "5 6");
         check_with(&from_one, "platform=Windows&pageSize=2&pageNumber=2", "2 1");
+        let nothing = Behaviour { page_zero: PageZero::Empty, ..from_one.clone() };
+        check_with(&nothing, "platform=Windows&pageSize=2&pageNumber=0", "");
+        check_with(&nothing, "platform=Windows&pageSize=2&pageNumber=1", "5 6");
+        let repeating = Behaviour { list_repeats: 1, ..base() };
+        check_with(&repeating, "platform=Windows&pageSize=3", "5 6 2");
+        check_with(&repeating, "platform=Windows&pageSize=3&pageNumber=1", "2 1 0");
+        check_with(&repeating, "platform=Windows&pageSize=3&pageNumber=2", "0");
+        check_with(&repeating, "platform=Windows&pageSize=3&pageNumber=3", "");
+        check_with(&repeating, "platform=Windows&pageSize=1&pageNumber=1", "6");
+    }
+
+    #[test]
+    fn switches_refuse_pages() {
+        #[track_caller]
+        fn check(behaviour: &Behaviour, page_number: usize, expected: Option<u16>) {
+            let query = format!("platform=Windows&pageSize=2&pageNumber={page_number}");
+            let jobs = jobs();
+            let page = page(jobs.iter(), &Query::parse(&query).expect("a valid query"), behaviour);
+            assert_eq!(page.err().map(|refusal| refusal.status), expected, "page {page_number}");
+        }
+        let from_one = Behaviour { first_page: 1, page_zero: PageZero::Refuse, ..Behaviour::default() };
+        check(&from_one, 0, Some(400));
+        check(&from_one, 1, None);
+        let broken = Behaviour { list_breaks_at: Some(1), ..Behaviour::default() };
+        check(&broken, 0, None);
+        check(&broken, 1, Some(500));
+        check(&broken, 7, Some(500));
+    }
+
+    #[test]
+    fn rows_are_answered_in_either_shape() {
+        #[track_caller]
+        fn check(behaviour: &Behaviour, expected: Value) {
+            let row = json!({"id": "a", "assetCount": 3, "patchCount": null, "completionPercent": 4.5, "dayOfMonth": 7});
+            assert_eq!(answered(vec![row], behaviour), expected);
+        }
+        let plain = Behaviour::default();
+        check(
+            &plain,
+            json!([{"id": "a", "assetCount": 3, "patchCount": null, "completionPercent": 4.5, "dayOfMonth": 7}]),
+        );
+        check(
+            &Behaviour { list_shape: ListShape::Data, list_counters_as_text: true, ..plain.clone() },
+            json!({"data": [
+                {"id": "a", "assetCount": "3", "patchCount": null, "completionPercent": "4.5", "dayOfMonth": 7}
+            ]}),
+        );
     }
 
     #[test]

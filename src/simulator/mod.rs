@@ -6,9 +6,11 @@
 //! An embedded simulator of the Patch Management API, spoken to over a real loopback socket.
 //!
 //! It is an independent implementation of the server, written from the documented requests and answers (REFERENCE
-//! sections 2 to 10); where those are silent, what the real server may do is a switch of [`Behaviour`]. It works on
-//! plain JSON values, keeps members that it does not know, and shares no code with the client but the table of list
-//! columns, so that a mistake in the one is not hidden by the same mistake in the other.
+//! sections 2 to 10); where those are silent, what the real server may do is a switch of [`Behaviour`]. So is all
+//! that can go wrong on the way: a [`Fault`] meets a call, a [`Quota`] holds calls back, answers [`Lag`], and others
+//! act between the calls ([`Meanwhile`]). It works on plain JSON values, keeps members that it does not know, and
+//! shares no code with the client but the table of list columns, so that a mistake in the one is not hidden by the
+//! same mistake in the other.
 //!
 //! It deliberately does not validate like a linter (the API does not, REFERENCE section 5.5), does not run jobs,
 //! knows no assets, patches or permissions, and never listens on anything but loopback.
@@ -38,11 +40,18 @@
 mod answer;
 mod auth;
 mod behaviour;
+mod call;
 mod connection;
 mod control;
+mod fault;
+#[cfg(test)]
+mod fault_tests;
+mod gate;
+mod lag;
 mod lifecycle;
 mod list;
 mod normalise;
+mod quota;
 mod record;
 mod refusal;
 mod runs;
@@ -50,6 +59,7 @@ mod runs;
 mod sample_tests;
 mod semantics;
 mod server;
+mod spoil;
 mod store;
 mod stored;
 mod tenant;
@@ -60,7 +70,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-pub use behaviour::{Answer, Behaviour, Call, Credentials, EditEnabled, Effect, Fault, ListOrder, Updates};
+pub use behaviour::{
+    Answer, Behaviour, Credentials, EditEnabled, Lag, ListOrder, ListShape, PageZero, Quota, Updates,
+};
+pub use call::Call;
+pub use fault::{Effect, ErrorBody, Event, Fault, Meanwhile, ThrottleForm};
 pub use record::RecordedRequest;
 pub use refusal::Refusal;
 pub use server::{BehaviourHandle, Running, Simulator};

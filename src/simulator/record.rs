@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::behaviour::Call;
+use super::call::Call;
 
 /// The most requests that are remembered; the oldest go first.
 ///

@@ -1,4 +1,4 @@
-//! The HTTP side: routes, the gate that every call passes, and the running server.
+//! The HTTP side: routes, what all connections share, and the running server.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{ConnectInfo, Extension, Path, RawQuery, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::{self, Next};
+use axum::body::Bytes;
+use axum::extract::{Extension, Path, RawQuery, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post};
 use serde_json::{Value, json};
@@ -18,18 +18,17 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::SimulatorError;
-use super::auth::Tokens;
-use super::behaviour::{Behaviour, Call, Effect};
+use super::auth::{TokenLife, Tokens};
+use super::behaviour::Behaviour;
 use super::connection::{Connection, CuttableListener};
 use super::control;
+use super::gate::gate;
 use super::list::Query;
+use super::quota::Usage;
 use super::record::{Record, RecordedRequest};
 use super::refusal::Refusal;
 use super::stored::Job;
 use super::tenant::Tenant;
-
-/// The largest body that is read; a hundred times the largest documented job, scripts included.
-const MOST_BODY_BYTES: usize = 32 * 1024 * 1024;
 
 /// How long [`Running::stop`] waits for calls that are under way.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
@@ -44,11 +43,15 @@ pub(super) struct Shared {
     behaviour: BehaviourHandle,
     record: Mutex<Record>,
     tokens: Mutex<Tokens>,
+    usage: Mutex<Usage>,
 }
 
 impl Shared {
     pub(super) fn tenant(&self) -> MutexGuard<'_, Tenant> {
-        locked(&self.tenant)
+        let lags = self.behaviour.change(|behaviour| behaviour.lags());
+        let mut tenant = locked(&self.tenant);
+        tenant.keep_history(lags);
+        tenant
     }
 
     pub(super) fn behaviour(&self) -> &BehaviourHandle {
@@ -61,6 +64,10 @@ impl Shared {
 
     pub(super) fn tokens(&self) -> MutexGuard<'_, Tokens> {
         locked(&self.tokens)
+    }
+
+    pub(super) fn usage(&self) -> MutexGuard<'_, Usage> {
+        locked(&self.usage)
     }
 }
 
@@ -118,11 +125,12 @@ impl Simulator {
             behaviour: BehaviourHandle(Arc::new(Mutex::new(behaviour))),
             record: Mutex::default(),
             tokens: Mutex::default(),
+            usage: Mutex::default(),
         });
         let service = routes(&shared).into_make_service_with_connect_info::<Connection>();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
-            let server = axum::serve(CuttableListener(listener), service);
+            let server = axum::serve(CuttableListener::new(listener, address), service);
             // Serving ends by the signal or with the runtime; accepting has no errors of its own.
             let _ended = server.with_graceful_shutdown(async { drop(stopped.await) }).await;
         });
@@ -210,95 +218,16 @@ fn routes(shared: &Arc<Shared>) -> Router {
 
 /// The user whose token came with the call.
 #[derive(Clone, Debug)]
-struct Caller(String);
-
-/// What every call of the API passes: it is recorded, meets its fault, waits out the latency and needs a token.
-///
-/// All that goes wrong on purpose is decided here, from the call's ordinal and kind.
-async fn gate(
-    State(shared): State<Arc<Shared>>,
-    ConnectInfo(connection): ConnectInfo<Connection>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let (mut parts, body) = request.into_parts();
-    let call = Call::of(parts.method.as_str(), parts.uri.path());
-    let Ok(bytes) = to_bytes(body, MOST_BODY_BYTES).await else {
-        return refused(&Refusal { status: 413, ..Refusal::invalid("the body is too large") });
-    };
-    let now = shared.tenant().now();
-    let authorization = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let caller = shared.tokens().caller(authorization, now).map(str::to_owned);
-    let ordinal = shared.record().begin(RecordedRequest {
-        ordinal: 0,
-        call,
-        method: parts.method.to_string(),
-        path: parts.uri.path().to_owned(),
-        query: parts.uri.query().unwrap_or_default().to_owned(),
-        body: if call == Call::Auth { None } else { serde_json::from_slice(&bytes).ok() },
-        status: None,
-        user: caller.clone(),
-    });
-    let (effect, latency) =
-        shared.behaviour.change(|behaviour| (behaviour.take_fault(ordinal, call), behaviour.latency_ms));
-    if latency > 0 {
-        tokio::time::sleep(Duration::from_millis(latency)).await;
-    }
-    let process = async {
-        match caller {
-            Some(name) => {
-                parts.extensions.insert(Caller(name));
-            }
-            None if call == Call::Auth => {}
-            None => return refused(&Refusal::unauthorised("a valid token is needed")),
-        }
-        next.run(Request::from_parts(parts, Body::from(bytes))).await
-    };
-    let response = match effect {
-        None => process.await,
-        Some(Effect::Status { code, body, headers }) => refusing(code, body, &headers),
-        Some(Effect::NotJson) => {
-            process.await;
-            let page = "<!DOCTYPE html><html><body><h1>Please stand by</h1></body></html>";
-            ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
-        }
-        Some(Effect::CloseAfter) => {
-            process.await;
-            connection.cut();
-            return Response::default();
-        }
-        Some(Effect::CloseBefore) => {
-            connection.cut();
-            return Response::default();
-        }
-    };
-    shared.record().finish(ordinal, Some(response.status().as_u16()));
-    response
-}
-
-/// The answer of a fault that is a status.
-fn refusing(
-    code: u16,
-    body: Option<String>,
-    headers: &std::collections::BTreeMap<String, String>,
-) -> Response {
-    let refusal = Refusal { status: code, ..Refusal::internal("the simulator was told to refuse this call") };
-    let mut response = match body {
-        None => refused(&refusal),
-        Some(text) => (status_of(code), text).into_response(),
-    };
-    for (name, value) in headers {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            response.headers_mut().insert(name, value);
-        }
-    }
-    response
-}
+pub(super) struct Caller(pub(super) String);
 
 async fn auth(State(shared): State<Arc<Shared>>, form: Bytes) -> Response {
     let now = shared.tenant().now();
     let behaviour = shared.behaviour.get();
-    let answer = shared.tokens().login(&behaviour.users, &form, now, behaviour.token_life_seconds);
+    let life = TokenLife {
+        seconds: behaviour.token_life_seconds,
+        calls: behaviour.token_life_calls.unwrap_or(u64::MAX),
+    };
+    let answer = shared.tokens().login(&behaviour.users, &form, now, life);
     let mut response = match answer {
         Ok(token) => (StatusCode::CREATED, [(header::CONTENT_TYPE, "text/plain")], token).into_response(),
         Err(refusal) => return refused(&refusal),
@@ -322,7 +251,8 @@ async fn list(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery) -> R
 }
 
 async fn job(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
-    answered(StatusCode::OK, shared.tenant().get(&id))
+    let lag = shared.behaviour.change(|behaviour| behaviour.get_lag);
+    answered(StatusCode::OK, shared.tenant().shown(&id, lag))
 }
 
 async fn runs(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
@@ -380,7 +310,8 @@ fn ids(body: &[u8]) -> Result<Vec<String>, Refusal> {
     }
 }
 
-fn status_of(code: u16) -> StatusCode {
+/// A status code of choice; 500 for what is none.
+pub(super) fn status_of(code: u16) -> StatusCode {
     StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 

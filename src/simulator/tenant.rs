@@ -13,7 +13,9 @@ use uuid::Uuid;
 
 use super::SimulatorError;
 use super::answer::{bulk_result, full_job, list_row, runs};
-use super::behaviour::{Answer, Behaviour};
+use super::behaviour::{Answer, Behaviour, Lag};
+use super::fault::Event;
+use super::lag::History;
 use super::lifecycle;
 use super::list::{self, Query};
 use super::normalise::{UnknownPath, normalise};
@@ -69,6 +71,7 @@ pub struct Tenant {
     customer: String,
     clock: Clock,
     state: Option<StateFile>,
+    history: History,
     seed_changed: bool,
     closed: bool,
 }
@@ -145,6 +148,7 @@ impl Tenant {
             customer,
             clock: Clock::system(),
             state: None,
+            history: History::default(),
             seed_changed: false,
             closed: false,
         }
@@ -237,6 +241,42 @@ impl Tenant {
         self.put(changed)
     }
 
+    /// Carries out what others do.
+    pub(super) fn happen(&mut self, event: &Event) -> Result<(), Refusal> {
+        match event {
+            Event::Edit { id, user, merge, scripts } => self.edit(id, user, merge, scripts),
+            Event::Insert { user, job } => {
+                let mut whole = json!({
+                    "name": "Inserted", "type": "Install", "platform": "Windows", "scheduleType": "On-demand"
+                });
+                let members = whole.as_object_mut().expect("internal error: it is written as an object");
+                deep_merge(members, job);
+                self.create(members, user).map(|_| ())
+            }
+            Event::Delete { id, user } => {
+                self.find(id)?;
+                let results = self.delete(std::slice::from_ref(id), user)?;
+                match results[0]["error"].as_str() {
+                    Some(error) => Err(Refusal::invalid(error)),
+                    None => Ok(()),
+                }
+            }
+            Event::Tick => self.tick(),
+            // Tokens are no part of the tenant.
+            Event::RevokeTokens => Ok(()),
+        }
+    }
+
+    /// Says whether former versions of jobs are needed from now on.
+    pub(super) fn keep_history(&mut self, is_kept: bool) {
+        self.history.keep(is_kept);
+    }
+
+    /// Counts a call, for answers that lag.
+    pub(super) fn begin_call(&mut self) {
+        self.history.begin_call();
+    }
+
     /// Epoch milliseconds by the tenant's clock.
     pub(super) fn now(&self) -> i64 {
         self.clock.now()
@@ -248,9 +288,19 @@ impl Tenant {
         self.closed = true;
     }
 
-    /// `GET` of one job.
+    /// One job as it is.
     pub(super) fn get(&self, id: &str) -> Result<Value, Refusal> {
         self.find(id).map(|stored| self.answer(&stored.job))
+    }
+
+    /// `GET` of one job: as it is, or as it was where answers lag.
+    pub(super) fn shown(&self, id: &str, lag: Lag) -> Result<Value, Refusal> {
+        let stored = match self.history.hidden(lag).get(id) {
+            Some(former) => *former,
+            None => self.jobs.get(id),
+        };
+        let stored = stored.filter(|stored| !stored.deleted).ok_or_else(|| no_such_job(id))?;
+        Ok(self.answer(&stored.job))
     }
 
     /// `GET` of a job's runs.
@@ -260,12 +310,17 @@ impl Tenant {
 
     /// `GET` of a page of the list.
     pub(super) fn list(&self, query: &Query, behaviour: &Behaviour) -> Result<Value, Refusal> {
-        let page = list::page(self.jobs.values(), query, behaviour)?;
+        let hidden = self.history.hidden(behaviour.list_lag);
+        let jobs = self.jobs.iter().filter_map(|(id, stored)| match hidden.get(id.as_str()) {
+            Some(former) => *former,
+            None => Some(stored),
+        });
+        let page = list::page(jobs, query, behaviour)?;
         let columns: Vec<_> = crate::job::list_columns().collect();
         let now = self.clock.now();
         let row =
             |stored: &StoredJob| list_row(stored, &columns, &self.tags, self.n_children_of(stored.id()), now);
-        Ok(page.into_iter().map(row).collect())
+        Ok(list::answered(page.into_iter().map(row).collect(), behaviour))
     }
 
     /// `POST` of a job.
@@ -357,7 +412,7 @@ impl Tenant {
 
     fn find(&self, id: &str) -> Result<&StoredJob, Refusal> {
         let stored = self.jobs.get(id).filter(|stored| !stored.deleted);
-        stored.ok_or_else(|| Refusal::not_found(format!("no job has the id `{id}`")))
+        stored.ok_or_else(|| no_such_job(id))
     }
 
     fn answer(&self, job: &Job) -> Value {
@@ -406,6 +461,7 @@ impl Tenant {
             state.append(&changed).map_err(|error| unkept(&error))?;
         }
         for stored in changed {
+            self.history.note(stored.id(), self.jobs.get(stored.id()));
             if !stored.deleted {
                 count_child(&mut self.n_children, &stored.job, true);
             }
@@ -421,6 +477,10 @@ impl Tenant {
         }
         Ok(())
     }
+}
+
+fn no_such_job(id: &str) -> Refusal {
+    Refusal::not_found(format!("no job has the id `{id}`"))
 }
 
 /// The whole chain of causes, since only one text reaches the caller.

@@ -12,13 +12,13 @@ use super::{
 };
 
 /// 2026-11-23T00:00:00Z, a Monday.
-const NOW: i64 = 1_795_392_000_000;
+pub(super) const NOW: i64 = 1_795_392_000_000;
 
 /// A logged-in client without retries.
 pub(super) struct Api {
     client: reqwest::Client,
     url: String,
-    token: String,
+    pub(super) token: String,
 }
 
 impl Api {
@@ -33,12 +33,17 @@ impl Api {
         api
     }
 
-    async fn auth(&self, user: &str, password: &str) -> Response {
+    pub(super) async fn auth(&self, user: &str, password: &str) -> Response {
         let form = [("username", user), ("password", password), ("token", "true"), ("permissions", "true")];
         self.client.post(format!("{}/auth", self.url)).form(&form).send().await.expect("an answer")
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> reqwest::Result<Response> {
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> reqwest::Result<Response> {
         let request = self.client.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token);
         match body {
             Some(body) => request.json(body).send().await,
@@ -57,7 +62,7 @@ impl Api {
         body
     }
 
-    async fn patch(&self, id: &str, body: Value) -> (u16, Value) {
+    pub(super) async fn patch(&self, id: &str, body: Value) -> (u16, Value) {
         self.call(Method::PATCH, &format!("/pm/v1/deploymentjob/update/{id}"), Some(&body)).await
     }
 
@@ -103,12 +108,12 @@ fn jobs() -> Vec<Value> {
     ]
 }
 
-fn tenant() -> Tenant {
+pub(super) fn tenant() -> Tenant {
     let tags = BTreeMap::from([("tag-1".to_owned(), "Servers".to_owned())]);
     Tenant::in_memory(jobs(), tags).expect("jobs").with_clock(Clock::fixed(NOW))
 }
 
-async fn start(behaviour: Behaviour) -> (Running, Api) {
+pub(super) async fn start(behaviour: Behaviour) -> (Running, Api) {
     let running = Simulator::start(tenant(), behaviour, loopback()).await.expect("started");
     let api = Api::login(&running, "simulator", "simulator").await;
     (running, api)

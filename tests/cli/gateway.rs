@@ -100,8 +100,8 @@ fn a_list_that_broke_off_plans_nothing() {
     // The first page was answered and more could have followed.
     let page = Effect::Status { code: 200, body: Some(r#"[{"id":"x"}]"#.to_owned()), headers: json_type() };
     plan_with(vec![Fault::on(Call::List, page), Fault::on(Call::List, refused.clone())]);
-    // The first page was refused and the second is empty: the job was not seen, which does not say that it is not there.
-    plan_with(vec![Fault::on(Call::List, refused)]);
+    // The first page was refused twice and the second is empty: the job was not seen, which does not say that it is not there.
+    plan_with(vec![Fault::on(Call::List, refused.clone()), Fault::on(Call::List, refused).nth(3)]);
 }
 
 fn json_type() -> std::collections::BTreeMap<String, String> {
