@@ -220,11 +220,18 @@ impl Ran {
         self
     }
 
-    /// The one JSON document on stdout.
+    /// The one JSON document on stdout; that of a plan or an apply is held to the published schema.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("{error} in stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr))
+        let document: Value = serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error} in stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr));
+        if matches!(document["command"].as_str(), Some("plan" | "apply")) {
+            let schema: Value = serde_json::from_str(include_str!("../../docs/output.schema.json")).unwrap();
+            let schema = jsonschema::validator_for(&schema).unwrap();
+            let errors: Vec<String> = schema.iter_errors(&document).map(|error| error.to_string()).collect();
+            assert!(errors.is_empty(), "{errors:?}");
+        }
+        document
     }
 
     /// Both streams, one after the other, for snapshots.
