@@ -47,6 +47,17 @@ pub enum Updates {
     Full,
 }
 
+impl Updates {
+    /// The word of the configuration file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Minimal => "minimal",
+            Self::Full => "full",
+        }
+    }
+}
+
 /// Reads a configuration file's text.
 ///
 /// # Errors

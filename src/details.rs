@@ -170,6 +170,21 @@ impl Details {
         Ok(())
     }
 
+    /// What is remembered, for `doctor`; changes nothing.
+    pub fn summary(&self) -> CacheSummary {
+        let expected = self.cache_file.as_ref().map(|(_, start)| {
+            self.cached.values().map(|meta| start + meta.offset + meta.bytes as u64).max().unwrap_or(*start)
+        });
+        let found = self.cache_file.as_ref().and_then(|(file, _)| Some(file.metadata().ok()?.len()));
+        CacheSummary {
+            path: self.path.clone(),
+            n_jobs: self.cached.len(),
+            oldest_ms: self.cached.values().map(|meta| self.now.saturating_sub(meta.read)).max(),
+            bytes: found,
+            is_whole: found.is_none_or(|found| Some(found) == expected),
+        }
+    }
+
     /// Settles which of the bound jobs must be asked for; the others are taken from the cache.
     pub fn missing(&mut self, bound: impl Iterator<Item = String>, rows: &[ListRow]) -> Vec<String> {
         let rows: BTreeMap<&str, &ListRow> = rows.iter().map(|row| (row.id.as_str(), row)).collect();
@@ -339,6 +354,21 @@ impl Details {
         self.changed = false;
         Ok(())
     }
+}
+
+/// What a cache file holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheSummary {
+    /// Where it is or would be; `None` where no cache is used.
+    pub path: Option<PathBuf>,
+    /// Jobs that are remembered.
+    pub n_jobs: usize,
+    /// How long ago the oldest of them was read, in milliseconds.
+    pub oldest_ms: Option<i64>,
+    /// Size of the file; `None` where there is none or it is not readable.
+    pub bytes: Option<u64>,
+    /// Whether all bodies are there, by the size of the file.
+    pub is_whole: bool,
 }
 
 /// Largest body that is read back, in bytes; the client takes no larger one either.

@@ -6,6 +6,7 @@
 //! The two streams, what they can show, and the yes-or-no question.
 
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use clap::ValueEnum;
 
@@ -25,6 +26,21 @@ pub enum ColourChoice {
 
 /// Columns where there is no terminal to ask: the same everywhere, so that the same input gives the same bytes.
 const WIDTH_WITHOUT_TERMINAL: usize = 110;
+
+/// Columns of stderr that the rewritten line fills now; 0 where there is none. One for the process, as stderr is.
+static STATUS_COLUMNS: Mutex<usize> = Mutex::new(0);
+
+fn status_columns() -> MutexGuard<'static, usize> {
+    STATUS_COLUMNS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What wipes the rewritten line: blanks and not an escape code, so that it works wherever a carriage return does.
+fn wipe(columns: &mut usize) -> String {
+    match std::mem::take(columns) {
+        0 => String::new(),
+        columns => format!("\r{}\r", " ".repeat(columns)),
+    }
+}
 
 /// What the streams can show.
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +102,9 @@ impl Terminal {
 
     /// Writes data to stdout. A reader that went away is no error: the program ends quietly.
     pub fn data(&self, text: &str) {
+        if io::stdout().is_terminal() {
+            self.end_status();
+        }
         let mut stdout = io::stdout().lock();
         if stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_err() {
             std::process::exit(0);
@@ -94,9 +113,42 @@ impl Terminal {
 
     /// Writes to stderr whatever must be seen.
     pub fn say(&self, text: &str) {
+        let mut columns = status_columns();
+        Self::write(&(wipe(&mut columns) + text));
+    }
+
+    /// Whether a line on stderr can be rewritten in place.
+    pub fn can_rewrite() -> bool {
+        io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    }
+
+    /// Puts a line of ASCII text in place of the one before; anything else that is written wipes it first.
+    pub fn status(&self, text: &str) {
+        // One column is left free: a full line would go on in the next.
+        let text: String = text.chars().take(Self::width(true) - 1).collect();
+        let mut columns = status_columns();
+        let wiped = wipe(&mut columns);
+        *columns = text.len();
+        Self::write(&(wiped + &text));
+    }
+
+    /// Wipes the line of [`Terminal::status`], if there is one.
+    pub fn end_status(&self) {
+        let mut columns = status_columns();
+        if *columns > 0 {
+            Self::write(&wipe(&mut columns));
+        }
+    }
+
+    fn write(text: &str) {
         let mut stderr = io::stderr().lock();
         // Where stderr is gone there is nobody to tell.
         let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+    }
+
+    /// Whether only what must be seen is to be said.
+    pub fn is_quiet(&self) -> bool {
+        self.talk == Talk::Quiet
     }
 
     /// Writes a remark to stderr, unless quiet.

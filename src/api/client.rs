@@ -31,7 +31,7 @@ pub struct Client {
     pub(super) retry: RetryPolicy,
     pub(super) counters: Counters,
     tokens: TokenStore,
-    page_size: u32,
+    pub(super) page_size: u32,
     list_page_limit_bytes: usize,
     job_limit_bytes: usize,
     simulator: Mutex<Option<UpdatesKnown>>,
@@ -99,6 +99,12 @@ impl Client {
     /// The last rate-limit headers seen on any answer; `None` if there were none (REFERENCE section 3).
     pub fn limits_seen(&self) -> Option<LimitHeaders> {
         self.gate.last_seen()
+    }
+
+    /// How far the gateway's clock is ahead of this machine's, negative where it is behind, by the `Date` of the last
+    /// answer that bears one; good to about a second, the time of the call not taken into account.
+    pub fn clock_ahead(&self) -> Option<jiff::SignedDuration> {
+        self.transport.clock_ahead()
     }
 
     /// The gateway that it speaks to.
@@ -287,7 +293,7 @@ impl Client {
         Err(if is_definite { WriteError::Refused(error) } else { WriteError::Unclear(error) })
     }
 
-    async fn read_page(&self, platform: &str, page: u32) -> Result<Page, ApiError> {
+    pub(super) async fn read_page(&self, platform: &str, page: u32) -> Result<Page, ApiError> {
         let mut url = self.gateway.endpoint(&["pm", "v1", "deploymentjobs", "summary"]);
         let call = format!("GET {} (page {page} of {platform})", url.path());
         url.query_pairs_mut()

@@ -16,6 +16,7 @@ pub(super) enum CallKind {
     Create,
     Status,
     Delete,
+    Version,
 }
 
 /// Requests, by kind, each counted just before it goes out, so also where then no connection could be made. A repeated
@@ -36,6 +37,8 @@ pub struct CallCounts {
     pub status: u64,
     /// Delete calls, each for any number of jobs.
     pub delete: u64,
+    /// The server's version: the call of `doctor` that asks whether the gateway is there at all.
+    pub version: u64,
     /// How many of the requests above were sent again after a refusal or failure.
     pub retries: u64,
 }
@@ -43,14 +46,14 @@ pub struct CallCounts {
 impl CallCounts {
     /// All requests sent; retries are in it once.
     pub fn total(&self) -> u64 {
-        let Self { auth, list, read, update, create, status, delete, retries: _ } = self;
-        auth + list + read + update + create + status + delete
+        let Self { auth, list, read, update, create, status, delete, version, retries: _ } = self;
+        auth + list + read + update + create + status + delete + version
     }
 }
 
 impl fmt::Display for CallCounts {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { auth, list, read, update, create, status, delete, retries } = *self;
+        let Self { auth, list, read, update, create, status, delete, version, retries } = *self;
         let total = self.total();
         write!(formatter, "{total} {}", if total == 1 { "call" } else { "calls" })?;
         let kinds = [
@@ -61,6 +64,7 @@ impl fmt::Display for CallCounts {
             (create, "create"),
             (status, "status"),
             (delete, "delete"),
+            (version, "version"),
         ];
         let mut parts: Vec<String> = kinds
             .iter()
@@ -93,6 +97,7 @@ pub(super) struct Counters {
     create: AtomicU64,
     status: AtomicU64,
     delete: AtomicU64,
+    version: AtomicU64,
     retries: AtomicU64,
 }
 
@@ -107,6 +112,7 @@ impl Counters {
             CallKind::Create => &self.create,
             CallKind::Status => &self.status,
             CallKind::Delete => &self.delete,
+            CallKind::Version => &self.version,
         };
         counter.fetch_add(1, Ordering::Relaxed);
         if is_repeat {
@@ -124,6 +130,7 @@ impl Counters {
             create: read(&self.create),
             status: read(&self.status),
             delete: read(&self.delete),
+            version: read(&self.version),
             retries: read(&self.retries),
         }
     }

@@ -349,7 +349,7 @@ pub(super) fn is_transient_status(status: StatusCode) -> bool {
 }
 
 /// A duration the way people say it: `45 s`, `15 min`, `1 h 30 min`. Rounded up to whole seconds.
-pub(super) fn in_words(duration: Duration) -> String {
+pub(crate) fn in_words(duration: Duration) -> String {
     let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
     let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "min"), (seconds % 60, "s")];
     let text: Vec<String> =

@@ -13,12 +13,14 @@
 //! notice or count holds a password or a token.
 
 mod client;
+mod clock;
 mod counts;
 mod error;
 mod excerpt;
 mod gate;
 mod gateway;
 mod limits;
+mod probe;
 mod retry;
 mod settings;
 mod sweep;
@@ -37,9 +39,11 @@ use serde_json::Value;
 
 pub use self::client::Client;
 pub use self::counts::{CallCounts, Traffic};
+pub(crate) use self::error::in_words;
 pub use self::error::{ApiError, CallFailure, ListFailure, WriteError};
 pub use self::gateway::{Gateway, GatewayError, SettingOrigin, credentials_may_go_to, is_documented_host};
 pub use self::limits::LimitHeaders;
+pub use self::probe::{ListProbe, Probe};
 pub use self::settings::{Credentials, Notice, Notices, Settings};
 
 /// What can be read from the gateway. All methods may be called concurrently; the futures are `Send`.

@@ -210,7 +210,7 @@ pub(super) fn error_code_of(body: &Value) -> Option<String> {
     }
 }
 
-fn rows_of(body: Value, page: u32) -> Result<Vec<Value>, ListFailure> {
+pub(super) fn rows_of(body: Value, page: u32) -> Result<Vec<Value>, ListFailure> {
     match body {
         Value::Array(rows) => Ok(rows),
         Value::Object(mut object) => match object.remove("data") {

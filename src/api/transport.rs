@@ -7,12 +7,14 @@
 
 use std::error::Error as StdError;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION};
 use reqwest::{Certificate, Method, RequestBuilder, StatusCode, Url, redirect};
 use serde_json::Value;
 
+use super::clock;
 use super::error::{ApiError, CallFailure};
 use super::excerpt::Masker;
 use super::limits::LimitHeaders;
@@ -28,6 +30,7 @@ pub(super) struct Transport {
     http: reqwest::Client,
     request_timeout: Duration,
     bytes_received: AtomicU64,
+    clock_ahead: Mutex<Option<jiff::SignedDuration>>,
     pub(super) masker: Masker,
 }
 
@@ -72,6 +75,7 @@ impl Transport {
             http,
             request_timeout: settings.request_timeout,
             bytes_received: AtomicU64::new(0),
+            clock_ahead: Mutex::new(None),
             masker: Masker::default(),
         })
     }
@@ -92,6 +96,9 @@ impl Transport {
     ) -> Result<Answer, CallFailure> {
         let mut response = request.send().await.map_err(|error| self.failure(error))?;
         let (status, headers) = (response.status(), response.headers().clone());
+        if let Some(ahead) = clock::ahead(&headers, SystemTime::now()) {
+            *self.clock_ahead.lock().unwrap_or_else(PoisonError::into_inner) = Some(ahead);
+        }
         let mut body = Vec::new();
         if !status.is_success() {
             // The status is known and counts; its text is only wanted.
@@ -120,6 +127,11 @@ impl Transport {
     /// Bytes of answers so far, after decompression.
     pub(super) fn bytes_received(&self) -> u64 {
         self.bytes_received.load(Ordering::Relaxed)
+    }
+
+    /// How far the gateway's clock is ahead of ours, by the last answer that tells.
+    pub(super) fn clock_ahead(&self) -> Option<jiff::SignedDuration> {
+        *self.clock_ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn received(&self, n_bytes: usize) {

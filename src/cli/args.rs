@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -101,6 +102,13 @@ Examples:
   patchctl apply --only windows-servers-weekly
   patchctl apply --auto-approve         # in a pipeline, after the merge")]
     Apply(ApplyArgs),
+    /// Check everything that a run needs, with few calls, and say what to do
+    #[command(after_help = "\
+Examples:
+  patchctl doctor
+  patchctl doctor --output json         # checks[] with name, status, message, help
+  patchctl doctor --gateway sim:examples/tenant")]
+    Doctor(DoctorArgs),
     /// Print the JSON Schema of a manifest, for editors
     #[command(after_help = "\
 Examples:
@@ -139,9 +147,72 @@ pub struct PlanningArgs {
     /// Neither read nor write the cache
     #[arg(long, conflicts_with = "refresh")]
     pub no_cache: bool,
+    /// How the gateway is spoken to.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// How the gateway is spoken to; shared by the commands that do
+#[derive(Debug, Args)]
+pub struct ConnectionArgs {
     /// Certificate authority to trust beside the platform's, a PEM file; may be repeated
     #[arg(long, value_name = "FILE")]
     pub cacert: Vec<PathBuf>,
+    /// Jobs asked for in one page of the list, 1 to 10000 [default: 1000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub page_size: Option<u32>,
+    /// Most calls at the same time, 1 to 64 [default: 8]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub concurrency: Option<u16>,
+    /// Longest wait in all for the gateway's rate limit, such as 90s, 15m or 1h; 0 is none [default: 15m]
+    #[arg(long, value_name = "DURATION", value_parser = wait)]
+    pub max_wait: Option<Duration>,
+}
+
+/// Jobs in a page where `--page-size` is not given; see `api::Settings::documented` for why.
+const DEFAULT_PAGE_SIZE: u32 = 1_000;
+
+/// Calls at the same time where `--concurrency` is not given: eight keep a line with 100 ms of latency busy without
+/// using up an hour's 300 calls before the first answers tell how many are left.
+const DEFAULT_CONCURRENCY: u16 = 8;
+
+/// Wait budget where `--max-wait` is not given: longer than the short windows of gateways, shorter than most
+/// pipelines' own limits.
+const DEFAULT_MAX_WAIT: Duration = Duration::from_mins(15);
+
+impl ConnectionArgs {
+    /// Jobs asked for in one page of the list, 1 to 10,000.
+    pub fn page_size(&self) -> u32 {
+        self.page_size.unwrap_or(DEFAULT_PAGE_SIZE)
+    }
+
+    /// Most calls at the same time, 1 to 64; the client goes below it when the gateway refuses.
+    pub fn concurrency(&self) -> usize {
+        usize::from(self.concurrency.unwrap_or(DEFAULT_CONCURRENCY))
+    }
+
+    /// Longest wait for the gateway's rate limit in all; zero means never to wait.
+    pub fn max_wait(&self) -> Duration {
+        self.max_wait.unwrap_or(DEFAULT_MAX_WAIT)
+    }
+}
+
+/// Longest wait that can be allowed: what a gateway asks for beyond it is taken for a mistake anyway.
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
+
+/// Reads a duration as people write it: plain seconds, `90s`, `15m`, `1h`, `1h 30m`; 0 to 24 hours.
+fn wait(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    let not_understood = || "write seconds, or a time such as 90s, 15m or 1h".to_owned();
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let duration = if is_number {
+        // More digits than fit are more than a day, too.
+        text.parse().map_or(Duration::MAX, Duration::from_secs)
+    } else {
+        let signed: jiff::SignedDuration = text.parse().map_err(|_| not_understood())?;
+        Duration::try_from(signed).map_err(|_| "a wait can not be negative".to_owned())?
+    };
+    if duration > LONGEST_WAIT { Err("it can be 24h at most".to_owned()) } else { Ok(duration) }
 }
 
 /// Arguments of `plan`
@@ -164,6 +235,14 @@ pub struct ApplyArgs {
     /// Do not ask
     #[arg(long)]
     pub auto_approve: bool,
+}
+
+/// Arguments of `doctor`
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// How the gateway is spoken to.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
 }
 
 /// Arguments of `schema`
@@ -191,4 +270,41 @@ pub struct SimulatorArgs {
     /// Switches of the simulated server, as JSON; see docs/simulator.md
     #[arg(long, value_name = "JSON")]
     pub behaviour: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Result<u64, &str>) {
+        let found = wait(text);
+        let found = found.as_ref().map(Duration::as_secs).map_err(String::as_str);
+        match expected {
+            Ok(seconds) => assert_eq!(found, Ok(seconds), "{text}"),
+            Err(part) => assert!(found.is_err_and(|error| error.contains(part)), "{text}: {found:?}"),
+        }
+    }
+
+    #[test]
+    fn waits_as_people_write_them() {
+        check("0", Ok(0));
+        check("45", Ok(45));
+        check("90s", Ok(90));
+        check("15m", Ok(900));
+        check("15 min", Ok(900));
+        check("1h", Ok(3_600));
+        check("1h30m", Ok(5_400));
+        check(" 1h 30m ", Ok(5_400));
+        check("24h", Ok(86_400));
+        check("86401", Err("24h at most"));
+        check("99999999999999999999999", Err("24h at most"));
+        check("25h", Err("24h at most"));
+        check("-1m", Err("negative"));
+        check("", Err("such as 90s"));
+        check("soon", Err("such as 90s"));
+        check("1d", Err("such as 90s"));
+        check("15 m 3", Err("such as 90s"));
+        check("-5", Err("such as 90s"));
+    }
 }

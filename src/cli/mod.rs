@@ -2,12 +2,14 @@
 
 mod apply;
 mod args;
+mod doctor;
 mod plan;
 mod planning;
 mod session;
 mod settings;
 mod simulator;
 mod validate;
+mod waiting;
 
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -75,6 +77,7 @@ pub fn run() -> Exit {
         Command::Schema(args) => schema(args, &terminal),
         Command::Plan(args) => with_runtime(&terminal, plan::run(&arguments, args, &terminal)),
         Command::Apply(args) => with_runtime(&terminal, apply::run(&arguments, args, &terminal)),
+        Command::Doctor(args) => with_runtime(&terminal, doctor::run(&arguments, args, &terminal)),
         Command::Simulator(args) => with_runtime(&terminal, simulator::run(&arguments, args, &terminal)),
     }
 }

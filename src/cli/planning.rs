@@ -28,9 +28,6 @@ use crate::script::Scripts;
 use crate::snapshot::{ListRow, LiveJob, Snapshot};
 use crate::terminal::Terminal;
 
-/// Jobs read at the same time; the client's own limit goes down from here when the gateway refuses.
-const CONCURRENT_READS: usize = 8;
-
 /// Everything that planning is told.
 #[derive(Clone, Copy)]
 pub(super) struct Request<'a> {
@@ -299,7 +296,7 @@ impl Request<'_> {
             let job = api.get_job(&id).await;
             (id, job)
         });
-        let mut reads = std::pin::pin!(reads.buffer_unordered(CONCURRENT_READS));
+        let mut reads = std::pin::pin!(reads.buffer_unordered(self.planning.connection.concurrency()));
         while let Some((id, job)) = reads.next().await {
             let job = job.map_err(read_failed)?;
             let customer = job.as_ref().and_then(|job| job.get("customerId")).and_then(Value::as_str);

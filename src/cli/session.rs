@@ -6,14 +6,16 @@
 //! A way to the live jobs: the gateway, or the simulator inside the process; and how a command ends that has none.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::args::{Output, PlanningArgs};
+use super::args::{ConnectionArgs, Output, PlanningArgs};
 use super::settings::{Settings, SettingsError, Target};
+use super::waiting::notices;
 use super::{Exit, pretty, show};
-use crate::api::{self, Client, Credentials, Gateway, Notice, Notices};
+use crate::api::{self, Client, Credentials, Gateway};
 use crate::apply::chain;
 use crate::diagnostic::Diagnostics;
 use crate::render;
@@ -96,15 +98,33 @@ impl Session {
         planning: &PlanningArgs,
         terminal: &Terminal,
     ) -> Result<Self, Failure> {
-        let (gateway, credentials, shown, identity, running) = match settings.target()? {
+        let target = settings.target()?;
+        let session = Self::connect(target, settings, &planning.connection, planning.reset, terminal).await?;
+        // First of all, so that a wrong address or password is told as what it is and not as a list that broke off.
+        session.client.log_in().await.map_err(|error| {
+            let mut lines = vec![format!("could not log in to {}", session.gateway)];
+            lines.extend(chain(&error));
+            Failure::Error(lines, Some(format!("{}; nothing was changed", error.help())))
+        })?;
+        Ok(session)
+    }
+
+    /// Opens the way to a target without asking it anything yet; `reset` makes the simulator start afresh.
+    pub(super) async fn connect(
+        target: Target,
+        settings: &Settings,
+        connection: &ConnectionArgs,
+        reset: bool,
+        terminal: &Terminal,
+    ) -> Result<Self, Failure> {
+        let (gateway, credentials, shown, identity, running) = match target {
             Target::Simulator(path, text) => {
-                let (url, credentials, running) =
-                    start_simulator(settings, &path, planning.reset, terminal).await?;
+                let (url, credentials, running) = start_simulator(settings, &path, reset, terminal).await?;
                 // Its port is another one each time.
                 let path = std::fs::canonicalize(&path).unwrap_or(path);
                 (url, credentials, text, format!("sim:{}", path.display()), Some(running))
             }
-            Target::Gateway(_, _) if planning.reset => {
+            Target::Gateway(_, _) if reset => {
                 let help = "leave it out; it forgets what the simulator keeps between runs";
                 return Err(Failure::Usage(
                     "--reset is for the embedded simulator".to_owned(),
@@ -120,15 +140,12 @@ impl Session {
             .duration_since(std::time::UNIX_EPOCH)
             .map_or(0, |since| u64::from(since.subsec_nanos()));
         let mut client = api::Settings::documented(gateway, credentials, seed);
-        client.ca_certificates = certificates(&planning.cacert)?;
+        client.ca_certificates = certificates(&connection.cacert)?;
+        client.page_size = NonZeroU32::new(connection.page_size()).unwrap_or(client.page_size);
+        client.concurrency = NonZeroUsize::new(connection.concurrency()).unwrap_or(client.concurrency);
+        client.max_wait = connection.max_wait();
         client.notices = notices(*terminal);
         let client = Client::new(client).map_err(|error| Failure::error(&error, error.help()))?;
-        // First of all, so that a wrong address or password is told as what it is and not as a list that broke off.
-        client.log_in().await.map_err(|error| {
-            let mut lines = vec![format!("could not log in to {shown}")];
-            lines.extend(chain(&error));
-            Failure::Error(lines, Some(format!("{}; nothing was changed", error.help())))
-        })?;
         Ok(Self { client, gateway: shown, identity, simulator: running })
     }
 
@@ -179,23 +196,4 @@ fn certificates(paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, Failure> {
         })
     };
     paths.iter().map(read).collect()
-}
-
-/// Says on stderr when the gateway makes us wait.
-fn notices(terminal: Terminal) -> Notices {
-    Notices::to(move |notice| match notice {
-        Notice::Throttled { wait, goes_on_at, .. } => {
-            let until = goes_on_at.strftime("%H:%M:%S");
-            terminal.note(&format!(
-                "the gateway asks to wait {} s; it goes on at {until} UTC",
-                wait.as_millis().div_ceil(1000)
-            ));
-        }
-        Notice::Retrying { call, next_try, cause, .. } => {
-            terminal.note(&format!("{call}: {cause}; try {next_try} follows"));
-        }
-        Notice::ConcurrencyLowered { to } => {
-            terminal.note(&format!("at most {to} calls at a time from now on"))
-        }
-    })
 }

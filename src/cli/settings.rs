@@ -15,6 +15,7 @@ use crate::api::{Credentials, Gateway, GatewayError, SettingOrigin};
 use crate::config::{self, Config, Updates};
 use crate::diagnostic::Diagnostics;
 use crate::load;
+use crate::render::doctor::{Origin, Setting};
 
 /// What a run is told, with every field settled.
 #[derive(Debug)]
@@ -36,6 +37,45 @@ pub(super) struct Settings {
     /// What updates carry, as configured.
     pub(super) updates: Updates,
     gateway: Option<(String, SettingOrigin, PathBuf)>,
+    config: Option<PathBuf>,
+    origins: Origins,
+}
+
+/// Where the settings came from that keep no origin of their own.
+#[derive(Debug)]
+struct Origins {
+    config: Origin,
+    jobs: Origin,
+    state_dir: Origin,
+    owner: Origin,
+    customer_id: Origin,
+    tags: Origin,
+    updates: Origin,
+}
+
+impl Origins {
+    fn of(common: &Common, config: &Config) -> Self {
+        let file = |is_set: bool| if is_set { Origin::File } else { Origin::Default };
+        let flag = |is_given: bool, is_set: bool| if is_given { Origin::Flag } else { file(is_set) };
+        Self {
+            config: flag(common.config.is_some(), false),
+            jobs: flag(common.jobs.is_some(), config.jobs.is_some()),
+            state_dir: flag(common.state_dir.is_some(), config.state_dir.is_some()),
+            owner: file(config.owner.is_some()),
+            customer_id: file(config.customer_id.is_some()),
+            tags: file(!config.tags.is_empty()),
+            updates: file(config.updates.is_some()),
+        }
+    }
+}
+
+/// Where the live jobs are, whoever may ask for them.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// The embedded simulator of the tenant at this path; the text is what was written.
+    Simulator(PathBuf, String),
+    /// A gateway, to which the credentials of the environment may go.
+    Gateway(Gateway),
 }
 
 /// Where the live jobs are.
@@ -74,6 +114,7 @@ impl Settings {
             Some(path) => read_config(path, &current)?,
             None => Config::default(),
         };
+        let origins = Origins::of(common, &config);
         let base = config_path.as_deref().and_then(Path::parent).unwrap_or(&current).to_path_buf();
         let jobs = match (&common.jobs, &config.jobs) {
             (Some(flag), _) => current.join(flag),
@@ -103,6 +144,8 @@ impl Settings {
             tags: config.tags,
             updates: config.updates.unwrap_or(Updates::Auto),
             gateway,
+            config: config_path,
+            origins,
         })
     }
 
@@ -113,17 +156,84 @@ impl Settings {
 
     /// Settles where to go and with which login.
     pub(super) fn target(&self) -> Result<Target, SettingsError> {
+        match self.place()? {
+            Place::Simulator(path, text) => Ok(Target::Simulator(path, text)),
+            Place::Gateway(gateway) => Ok(Target::Gateway(gateway, credentials()?)),
+        }
+    }
+
+    /// Settles where to go.
+    pub(super) fn place(&self) -> Result<Place, SettingsError> {
         let Some((text, origin, base)) = &self.gateway else {
             let help = "give --gateway, set QUALYS_GATEWAY_URL, or write `gateway:` into patchctl.yaml; \
                         `sim:FOLDER` is the embedded simulator";
             return Err(SettingsError::Message("no gateway is named".to_owned(), help.to_owned()));
         };
         if let Some(path) = text.strip_prefix("sim:") {
-            return Ok(Target::Simulator(base.join(path), text.clone()));
+            return Ok(Place::Simulator(base.join(path), text.clone()));
         }
         let gateway = Gateway::parse(text).map_err(SettingsError::Gateway)?;
         crate::api::credentials_may_go_to(*origin, &gateway).map_err(SettingsError::Gateway)?;
-        Ok(Target::Gateway(gateway, credentials()?))
+        Ok(Place::Gateway(gateway))
+    }
+
+    /// Every setting as `doctor` shows it; of a password or token only that it is set.
+    pub(super) fn described(&self) -> Vec<Setting> {
+        let Origins { config, jobs, state_dir, owner, customer_id, tags, updates } = &self.origins;
+        let none = || "(none)".to_owned();
+        let mut settings = vec![
+            self.described_gateway(),
+            Setting::new(
+                "config",
+                self.config.as_deref().map_or_else(none, |path| self.shown(path)),
+                *config,
+            ),
+            Setting::new("jobs", self.shown(&self.jobs), *jobs),
+            Setting::new("state_dir", self.shown(&self.state_dir), *state_dir),
+            Setting::new("owner", self.owner.clone(), *owner),
+            Setting::new("customer_id", self.customer_id.clone().unwrap_or_else(none), *customer_id),
+            Setting::new("tags", self.tags.len().to_string(), *tags),
+            Setting::new("updates", self.updates.as_str().to_owned(), *updates),
+        ];
+        if matches!(self.place(), Ok(Place::Simulator(..))) {
+            return settings;
+        }
+        if environment("QUALYS_TOKEN").is_some() {
+            settings.push(Setting::new("QUALYS_TOKEN", "set".to_owned(), Origin::Environment));
+        } else {
+            let user = environment("QUALYS_USERNAME");
+            let password = environment("QUALYS_PASSWORD").map(|_| "set".to_owned());
+            for (name, value) in [("QUALYS_USERNAME", user), ("QUALYS_PASSWORD", password)] {
+                let origin = if value.is_some() { Origin::Environment } else { Origin::Default };
+                settings.push(Setting::new(name, value.unwrap_or_else(none), origin));
+            }
+        }
+        // Their values may hold a login, too.
+        for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+            if environment(name).is_some() {
+                settings.push(Setting::new(name, "set".to_owned(), Origin::Environment));
+            }
+        }
+        settings
+    }
+
+    /// The gateway as a URL that holds no login, or the simulator as it was written.
+    fn described_gateway(&self) -> Setting {
+        let Some((text, origin, _)) = &self.gateway else {
+            return Setting::new("gateway", "(none)".to_owned(), Origin::Default);
+        };
+        let origin = match origin {
+            SettingOrigin::Flag => Origin::Flag,
+            SettingOrigin::Environment => Origin::Environment,
+            SettingOrigin::ConfigFile => Origin::File,
+            SettingOrigin::InProcessSimulator => Origin::Default,
+        };
+        let value = match Gateway::parse(text) {
+            _ if text.starts_with("sim:") => text.clone(),
+            Ok(gateway) => gateway.to_string(),
+            Err(_) => "(not usable)".to_owned(),
+        };
+        Setting::new("gateway", value, origin)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Values as text for people and as JSON for programs; nothing here prints.
 
 pub mod diagnostic;
+pub mod doctor;
 pub mod json;
 pub mod outcome;
 pub mod plan;

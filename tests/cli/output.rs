@@ -50,7 +50,7 @@ fn members_of_a_plan() {
     assert_eq!(names(&change["request"]), ["method", "path", "body"]);
     assert_eq!(
         names(&plan["api"]),
-        ["auth", "list", "read", "update", "create", "status", "delete", "retries"]
+        ["auth", "list", "read", "update", "create", "status", "delete", "version", "retries"]
     );
     assert!(plan["fingerprint"].is_string());
 }
