@@ -81,16 +81,26 @@ pub fn from_canonical(members: Map<String, Value>) -> Normalised {
 }
 
 /// The chained rules, which answers hold in the parents' summaries and requests at the top (REFERENCE 10).
+///
+/// What the server adds to a rule in its answer is left out: no documented request carries it.
 pub fn chained_rules(raw: &Map<String, Value>) -> Option<Value> {
     if let Some(rules @ Value::Array(_)) = raw.get("chainedJobRule") {
         return Some(rules.clone());
     }
+    let rows = job::find(JOB, "chainedJobRule").map_or(&[][..], Member::members);
+    let is_ours = |name: &str| job::find(rows, name).is_none_or(|row| row.owner != Owner::Server);
     let parents = raw.get("linkedToJob")?.as_array()?;
     let rules: Vec<Value> = parents
         .iter()
         .filter_map(|parent| parent.get("chainedJobRule")?.as_array())
         .flatten()
         .cloned()
+        .map(|mut rule| {
+            if let Some(members) = rule.as_object_mut() {
+                members.retain(|name, _| is_ours(name));
+            }
+            rule
+        })
         .collect();
     (!rules.is_empty()).then_some(Value::Array(rules))
 }

@@ -58,6 +58,7 @@ pub fn overlay(declared: &Map<String, Value>, live: &Normalised, scripts_are_kno
     let mut walk = Walk { scripts_are_known, issues: Vec::new() };
     let mut members = walk.block(JOB, declared, live.members(), "");
     keep_armed_status(declared, live, &mut members);
+    keep_filled_in_zone(declared, live, &mut members);
     follow_schedule_type(declared, live, &mut members);
     Overlay { desired: normalise::from_canonical(members), issues: walk.issues }
 }
@@ -67,6 +68,18 @@ fn keep_armed_status(declared: &Map<String, Value>, live: &Normalised, members: 
     let status = live.text("status");
     if declared.get("status").and_then(Value::as_str) == Some("Enabled") && normalise::is_armed(status) {
         members.insert("status".to_owned(), status.into());
+    }
+}
+
+/// The server fills in the zone of an On-demand job by itself, so that a declared none can not hold (REFERENCE 5.5).
+fn keep_filled_in_zone(declared: &Map<String, Value>, live: &Normalised, members: &mut Map<String, Value>) {
+    if members.get("scheduleType").and_then(Value::as_str) != Some("On-demand") {
+        return;
+    }
+    for name in ["timezoneType", "timezone"] {
+        if let (Some(Value::Null), Some(value)) = (declared.get(name), live.members().get(name)) {
+            members.insert(name.to_owned(), value.clone());
+        }
     }
 }
 

@@ -66,7 +66,9 @@ pub fn update(envelope: Envelope, update: Update<'_>) -> Value {
     for row in JOB.iter().filter(|row| normalise::is_sent_in_update(row)) {
         if changed.contains(&row.name) {
             let sides = (live.members().get(row.name), desired.members().get(row.name));
-            set(row.name, member(row, raw_member(row.name), sides.0, sides.1));
+            // A leftover of another schedule type is on neither side, and goes out as none and not as it was.
+            let raw = raw_member(row.name).filter(|_| sides != (None, None));
+            set(row.name, member(row, raw, sides.0, sides.1));
         }
     }
     for name in changed.iter().filter(|name| job::find(JOB, name).is_none()) {

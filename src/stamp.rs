@@ -61,18 +61,32 @@ impl Found {
 }
 
 /// Parts a description into what people wrote and the stamp at its end.
+///
+/// Blanks and line ends at the end of the text are no part of it: a stamp is put behind them and they could not be
+/// told from our own line end afterwards. Several stamps in a row prove nothing.
 pub fn split(description: &str) -> (&str, Found) {
+    let (mut text, mut found) = split_last(description);
+    while found != Found::None {
+        let (before, another) = split_last(text);
+        if another == Found::None {
+            break;
+        }
+        (text, found) = (before, Found::Damaged);
+    }
+    (text, found)
+}
+
+fn split_last(description: &str) -> (&str, Found) {
     let trimmed = description.trim_end();
     let Some(at) = trimmed.rfind(START) else {
-        return (description, Found::None);
+        return (trimmed, Found::None);
     };
     let line = &trimmed[at..];
     // A stamp is the last thing in the text and stands in one line: anything else is people's own writing.
     if line.contains('\n') || line.find(']').is_some_and(|end| end + 1 != line.len()) {
-        return (description, Found::None);
+        return (trimmed, Found::None);
     }
-    let text = trimmed[..at].trim_end_matches([' ', '\r', '\n', '\t']);
-    (text, parse(line).map_or(Found::Damaged, Found::Stamp))
+    (trimmed[..at].trim_end(), parse(line).map_or(Found::Damaged, Found::Stamp))
 }
 
 fn parse(line: &str) -> Option<Stamp> {
@@ -221,6 +235,9 @@ mod tests {
         check("note\n[patchctl:acme/windows", "note", Some(false));
         check("note\n[patchctl:acme/x 1:zz:77e01c44:5e6f7a8b]", "note", Some(false));
         check("[patchctl:a\nb", "[patchctl:a\nb", None);
+        check("for people\n", "for people", None);
+        check(&format!("for people\n\n{LINE}"), "for people", Some(true));
+        check(&format!("for people\n{LINE}\n{LINE}"), "for people", Some(false));
     }
 
     #[test]

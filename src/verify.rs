@@ -78,10 +78,18 @@ fn expected(basis: &Basis, before: &Normalised, now: &Normalised) -> Normalised 
             continue;
         };
         let matches = elements::match_elements(items, made);
+        let mut taken = Vec::new();
         for (item, found) in items.iter_mut().zip(matches) {
-            if let (Some(item), Match::Live(at)) = (item.as_object_mut(), found)
+            let at = match found {
+                Match::Live(at) => Some(at),
+                // New actions of one name stand in the order in which they were sent.
+                Match::Ambiguous(candidates) => candidates.into_iter().find(|at| !taken.contains(at)),
+                Match::New => None,
+            };
+            taken.extend(at);
+            let id = at.and_then(|at| made[at].get("actionId"));
+            if let (Some(item), Some(id)) = (item.as_object_mut(), id)
                 && !item.contains_key("actionId")
-                && let Some(id) = made[at].get("actionId")
             {
                 item.insert("actionId".to_owned(), id.clone());
             }

@@ -41,7 +41,7 @@ impl<'a> Decoder<'a> {
     }
 
     pub(super) fn push(&mut self, diagnostic: Diagnostic) {
-        self.diagnostics.push(diagnostic);
+        super::push_within_limit(&mut self.diagnostics, diagnostic);
     }
 
     pub(super) fn error(&mut self, code: &'static str, message: impl Into<String>, span: Span, label: &str) {
@@ -220,7 +220,7 @@ impl<'a> Decoder<'a> {
         let mismatch = match canonical::canonical(row, &json) {
             Ok(value) => {
                 self.warn_of_odd_ids(row, node, pointer);
-                return Some(without_stamp(row, value));
+                return Some(if pointer == "/description" { without_stamp(value) } else { value });
             }
             Err(mismatch) => mismatch,
         };
@@ -380,9 +380,9 @@ fn is_blank_of_another_kind(row: &Member, value: &Value) -> bool {
 }
 
 /// The stamp is ours to write: a description that was copied from the console loses it.
-fn without_stamp(row: &Member, value: Json) -> Json {
+fn without_stamp(value: Json) -> Json {
     match value {
-        Json::String(text) if row.name == "description" => match stamp::split(&text).0 {
+        Json::String(text) => match stamp::split(&text).0 {
             "" => Json::Null,
             text => Json::from(text),
         },

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 pub use set::DesiredSet;
 
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::job::{Platform, rules};
 use crate::script::Scripts;
 use crate::source::{Place, SourceFile, Span};
@@ -173,24 +173,48 @@ pub struct Parsed {
     pub diagnostics: Diagnostics,
 }
 
+/// Errors of one file, and apart from them warnings, after which no more of them are said.
+///
+/// As many as the YAML reader says ([`yaml::Limits::findings`]): nobody mends more in one go, and each one costs a walk
+/// through the file when it is shown, so that a file of a hundred thousand wrong lines would take minutes.
+const MOST_FINDINGS: usize = 100;
+
+/// Adds a finding, unless the file has enough of its severity.
+fn push_within_limit(diagnostics: &mut Diagnostics, finding: Diagnostic) {
+    let (n_errors, n_warnings) = diagnostics.counts();
+    let n = if finding.severity == Severity::Error { n_errors } else { n_warnings };
+    if n < MOST_FINDINGS {
+        diagnostics.push(finding);
+    }
+}
+
 /// Reads all manifests of one file.
 pub fn parse(file: &Arc<SourceFile>, context: Context<'_>) -> Parsed {
     let (documents, diagnostics) = yaml::parse(file);
     let mut parsed = Parsed { diagnostics, ..Parsed::default() };
     for document in &documents {
+        if parsed.diagnostics.counts().0 >= MOST_FINDINGS {
+            break;
+        }
         let mut decoder = decode::Decoder::new(file, context);
         let manifest = header::manifest(&mut decoder, document);
         parsed.scripts.extend(decoder.scripts);
         let failed = decoder.diagnostics.has_errors();
-        parsed.diagnostics.append(decoder.diagnostics);
+        for finding in decoder.diagnostics.iter() {
+            push_within_limit(&mut parsed.diagnostics, finding.clone());
+        }
         if let Some(manifest) = manifest
             && !failed
         {
             for violation in rules::check(&manifest.spec, rules::Scope::Declared) {
-                parsed.diagnostics.push(manifest.violation(&violation));
+                push_within_limit(&mut parsed.diagnostics, manifest.violation(&violation));
             }
             parsed.manifests.push(manifest);
         }
+    }
+    if parsed.diagnostics.counts().0 >= MOST_FINDINGS {
+        let message = format!("`{}` has {MOST_FINDINGS} errors or more; the others are not shown", file.path);
+        parsed.diagnostics.push(Diagnostic::error("too-many-findings", message));
     }
     parsed
 }

@@ -7,7 +7,7 @@ use super::origin::{self, StampCounts};
 use super::{Action, Basis, Change, Field, Origin, Policy, Request};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::diff::{self, FieldChange};
-use crate::job::{Platform, find_pointer, rules};
+use crate::job::{JOB, Platform, canonical, find, find_pointer, rules};
 use crate::manifest::Manifest;
 use crate::normalise::{self, Normalised};
 use crate::overlay::{self, Issue};
@@ -97,6 +97,7 @@ impl Planner<'_> {
         let lost = report_issues(manifest, overlay.issues, diagnostics);
         let desired = overlay.desired;
         let mut fields = diff::diff(&job.normalised, &desired);
+        fields.retain(|field| !is_said_already(job, field));
         fields.extend(leftovers(job, &desired));
         let (status, content): (Vec<_>, Vec<_>) = fields.into_iter().partition(|f| f.pointer == "/status");
         if content.is_empty() && status.is_empty() {
@@ -335,6 +336,18 @@ fn note(mut change: Change, words: &str) -> Change {
 fn planned_field(manifest: &Manifest, field: FieldChange, origin: Origin) -> Field {
     let place = manifest.declared_at(&field.pointer).map(|(key, _)| key);
     Field { path: field.pointer, before: field.before, after: field.after, origin, place }
+}
+
+/// Whether a member that the former schedule type did not use says already what the new one wants: nothing.
+fn is_said_already(job: &LiveJob, field: &FieldChange) -> bool {
+    let name = diff::top_level(&field.pointer);
+    find(JOB, name).is_some_and(|row| {
+        let raw = canonical::canonical(row, job.raw.get(name).unwrap_or(&Value::Null));
+        field.pointer.len() == name.len() + 1
+            && !job.normalised.members().contains_key(name)
+            && field.after == canonical::unset(row)
+            && raw == Ok(field.after.clone())
+    })
 }
 
 /// Members that only have to be cleared because the schedule type changes.
