@@ -204,14 +204,14 @@ fn nasty() -> Vec<(&'static str, Vec<u8>)> {
 
 /// Address space that one `validate` may take, in KiB.
 ///
-/// 256 MB is the bound of issue 2: a quarter of the smallest common CI runner, which is running Git and an agent as
-/// well. It is a limit on addresses and so covers the program's own text and the reserve of each thread, too; a reader
-/// without bounds takes 1.9 GB for the second of these files.
+/// 256 MB is what a quarter of the smallest common CI runner has to spare beside Git and the rest of a pipeline. It is
+/// a limit on addresses and so covers the program's own text and the reserve of each thread, too; a reader without
+/// bounds takes 1.9 GB for the second of these files.
 #[cfg(target_os = "linux")]
 const MOST_KIB: u32 = 256 * 1024;
 
-/// Processor time that one `validate` may take: a hundred times what it takes, so that only a reader whose time grows
-/// faster than the file is stopped.
+/// Processor time that one `validate` may take: a debug build takes a second or two for each file, so that only a
+/// reader whose time grows faster than the file is stopped.
 #[cfg(target_os = "linux")]
 const MOST_CPU_SECONDS: u32 = 60;
 

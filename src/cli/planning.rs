@@ -160,10 +160,9 @@ impl Request<'_> {
         let selection = Selection::of(self.common, &keys)?;
         let selected: Vec<&Summary> =
             inventory.summaries.iter().filter(|summary| selection.has(&summary.key)).collect();
-        let mut live = self.read_live(inventory, &selected, api, identity).await?;
         let policy = Policy {
             owner: self.settings.owner.clone(),
-            // Known only after the first call, because the gateway says it with the token.
+            // The gateway says it with the token, so it is known from the login on.
             envelope: self.envelope(known()),
             is_whole: self.common.only.is_empty(),
             allow_script_loss: self.planning.allow_script_loss.clone(),
@@ -174,6 +173,7 @@ impl Request<'_> {
                 .map(|(name, id)| (id.to_ascii_lowercase(), name.clone()))
                 .collect(),
         };
+        let mut live = self.read_live(inventory, &selected, api, identity, &policy).await?;
         let mut made = self.plan_all(inventory, &selected, &mut live, &policy, api).await?;
         let clean = std::mem::take(&mut made.clean);
         let kept = live.details.save().and_then(|()| self.remember(inventory, clean));
@@ -198,10 +198,10 @@ impl Request<'_> {
     ) -> Result<Planned<'p>, Failure> {
         let shown = |path: &Path| self.settings.shown(path);
         let sources = self.sources(&shown);
-        let Live { bindings, details, .. } = live;
+        let Live { bindings, details, ready, .. } = live;
         let stamps = details.stamps();
         let mut planned = Planned {
-            builder: plan::Builder::new(policy, stamps.clone()),
+            builder: plan::Builder::new(policy),
             manifests: Vec::new(),
             scripts: Scripts::default(),
             clean: BTreeMap::new(),
@@ -214,21 +214,29 @@ impl Request<'_> {
                 planned.clean.extend(revision.map(|revision| (summary.key.clone(), revision)));
                 continue;
             }
-            let (manifest, scripts) = inventory.manifest(summary, sources).map_err(Failure::Findings)?;
-            let job = match binding.id() {
-                None => None,
-                Some(id) => job(details, id, api).await?,
+            let one = match binding.id().and_then(|id| ready.remove(id)).filter(|_| is_unique) {
+                Some(one) => one,
+                None => {
+                    let (manifest, scripts) =
+                        inventory.manifest(summary, sources).map_err(Failure::Findings)?;
+                    let job = match binding.id() {
+                        None => None,
+                        Some(id) => job(details, id, api).await?,
+                    };
+                    let steps = plan::Steps::of(policy, &stamps, &manifest, binding, job.as_ref());
+                    One::new(steps, manifest, scripts)
+                }
             };
-            let is_quiet = planned.builder.add(&manifest, binding, job.as_ref());
-            match (is_quiet, revision) {
-                (true, Some(revision)) if is_unique => {
+            match revision {
+                Some(revision) if is_unique && one.steps.is_quiet() => {
                     planned.clean.insert(summary.key.clone(), revision);
                 }
-                (true, _) => {}
-                (false, _) => {
-                    planned.manifests.push(manifest);
-                    planned.scripts.extend(scripts);
-                }
+                Some(_) | None => {}
+            }
+            planned.builder.add(one.steps);
+            if let Some((manifest, scripts)) = one.kept {
+                planned.manifests.push(manifest);
+                planned.scripts.extend(scripts);
             }
         }
         Ok(planned)
@@ -254,6 +262,7 @@ impl Request<'_> {
         selected: &[&Summary],
         api: &A,
         identity: &str,
+        policy: &Policy,
     ) -> Result<Live, Failure> {
         let mut rows = Vec::new();
         let mut customers = BTreeSet::new();
@@ -275,35 +284,64 @@ impl Request<'_> {
         }
         let ids: BTreeSet<String> = bindings.iter().filter_map(Binding::id).map(str::to_owned).collect();
         let missing = details.missing(ids.into_iter(), &rows);
-        let fetched = self.fetch(api, missing, &rows, &mut details).await;
+        let mut by_id: BTreeMap<&str, Asked<'_>> = BTreeMap::new();
+        for (summary, binding) in selected.iter().zip(&bindings) {
+            if let Some(id) = binding.id() {
+                by_id.insert(id, Asked { summary, binding, row: None });
+            }
+        }
+        for row in &rows {
+            if let Some(asked) = by_id.get_mut(row.id.as_str()) {
+                asked.row = Some(row);
+            }
+        }
+        let mut ready = BTreeMap::new();
+        let fetched = self.fetch(inventory, api, missing, &by_id, &mut details, policy, &mut ready).await;
         if fetched.is_err() {
             // What was read stays, so that the next run goes on from there; the failure itself is what counts.
             let _ = details.save();
         }
         fetched?;
-        Ok(Live { rows, bindings, details })
+        drop(by_id);
+        Ok(Live { rows, bindings, details, ready })
     }
 
+    /// Asks for jobs, and plans each while the others are on their way.
+    ///
+    /// Which stamps stand twice is known only when all are there; then those manifests are planned again.
+    #[expect(clippy::too_many_arguments, reason = "one loop over all that a read needs, used once")]
     async fn fetch<A: ReadApi>(
         &self,
+        inventory: &Inventory,
         api: &A,
         ids: Vec<String>,
-        rows: &[ListRow],
+        by_id: &BTreeMap<&str, Asked<'_>>,
         details: &mut Details,
+        policy: &Policy,
+        ready: &mut BTreeMap<String, One>,
     ) -> Result<(), Failure> {
-        let by_id: BTreeMap<&str, &ListRow> = rows.iter().map(|row| (row.id.as_str(), row)).collect();
+        let shown = |path: &Path| self.settings.shown(path);
+        let stamps = plan::StampCounts::default();
         let reads = futures_util::stream::iter(ids).map(|id| async move {
             let job = api.get_job(&id).await;
             (id, job)
         });
-        let mut reads = std::pin::pin!(reads.buffer_unordered(self.planning.connection.concurrency()));
+        let at_a_time = self.planning.connection.concurrency();
+        let mut reads = std::pin::pin!(reads.buffer_unordered(at_a_time));
         while let Some((id, job)) = reads.next().await {
             let job = job.map_err(read_failed)?;
             let customer = job.as_ref().and_then(|job| job.get("customerId")).and_then(Value::as_str);
             self.check_customer(&customer.map(str::to_ascii_lowercase).into_iter().collect())?;
-            details
-                .put(&id, job.as_ref(), by_id.get(id.as_str()).copied())
-                .map_err(|error| spill_failed(&error))?;
+            let asked = by_id.get(id.as_str());
+            let row = asked.and_then(|asked| asked.row);
+            details.put(&id, job.as_ref(), row).map_err(|error| spill_failed(&error))?;
+            if let Some(Asked { summary, binding, .. }) = asked {
+                let (manifest, scripts) =
+                    inventory.manifest(summary, self.sources(&shown)).map_err(Failure::Findings)?;
+                let job = job.map(LiveJob::new);
+                let steps = plan::Steps::of(policy, &stamps, &manifest, binding, job.as_ref());
+                ready.insert(id, One::new(steps, manifest, scripts));
+            }
         }
         Ok(())
     }
@@ -382,6 +420,29 @@ struct Live {
     rows: Vec<ListRow>,
     bindings: Vec<Binding>,
     details: Details,
+    /// What was planned while jobs were fetched, by the job's id.
+    ready: BTreeMap<String, One>,
+}
+
+/// A job that may have to be asked for, and who wants it.
+struct Asked<'a> {
+    summary: &'a Summary,
+    binding: &'a Binding,
+    row: Option<&'a ListRow>,
+}
+
+/// What one manifest came to, with all that carrying it out needs.
+struct One {
+    steps: plan::Steps,
+    kept: Option<(Manifest, Scripts)>,
+}
+
+impl One {
+    /// Nothing is kept of a manifest that needs nothing: there may be thousands.
+    fn new(steps: plan::Steps, manifest: Manifest, scripts: Scripts) -> Self {
+        let kept = (!steps.is_quiet()).then_some((manifest, scripts));
+        Self { steps, kept }
+    }
 }
 
 /// A job as it was read or remembered; a damaged entry of the cache costs a call, nothing else.

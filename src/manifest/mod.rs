@@ -191,6 +191,7 @@ fn push_within_limit(diagnostics: &mut Diagnostics, finding: Diagnostic) {
 /// Reads all manifests of one file.
 pub fn parse(file: &Arc<SourceFile>, context: Context<'_>) -> Parsed {
     let (documents, diagnostics) = yaml::parse(file);
+    let n_yaml_errors = diagnostics.counts().0;
     let mut parsed = Parsed { diagnostics, ..Parsed::default() };
     for document in &documents {
         if parsed.diagnostics.counts().0 >= MOST_FINDINGS {
@@ -212,9 +213,11 @@ pub fn parse(file: &Arc<SourceFile>, context: Context<'_>) -> Parsed {
             parsed.manifests.push(manifest);
         }
     }
-    if parsed.diagnostics.counts().0 >= MOST_FINDINGS {
-        let message = format!("`{}` has {MOST_FINDINGS} errors or more; the others are not shown", file.path);
-        parsed.diagnostics.push(Diagnostic::error("too-many-findings", message));
+    // The YAML reader has said so itself where it stopped.
+    if n_yaml_errors < MOST_FINDINGS && parsed.diagnostics.counts().0 >= MOST_FINDINGS {
+        let message = format!("`{}` has {MOST_FINDINGS} errors or more", file.path);
+        let help = "mend the ones that are shown first";
+        parsed.diagnostics.push(Diagnostic::error(yaml::CODE_SIZE, message).help(help));
     }
     parsed
 }

@@ -13,11 +13,38 @@ use crate::diagnostic::Diagnostics;
 use crate::manifest::{DesiredSet, Manifest};
 use crate::snapshot::{ListRow, LiveJob, Snapshot};
 
+/// What one manifest comes to.
+#[derive(Clone, Debug)]
+pub struct Steps {
+    changes: Vec<Change>,
+    diagnostics: Diagnostics,
+}
+
+impl Steps {
+    /// Plans one manifest; `job` is the live job it is bound to, `None` where the API does not know it.
+    ///
+    /// A stamp that was not counted is taken for the only one of its kind.
+    pub fn of(
+        policy: &Policy,
+        stamps: &StampCounts,
+        manifest: &Manifest,
+        binding: &Binding,
+        job: Option<&LiveJob>,
+    ) -> Self {
+        let Planned { steps, diagnostics } = Planner { policy, stamps }.plan(manifest, binding, job);
+        Self { changes: steps, diagnostics }
+    }
+
+    /// Whether nothing is to be done and nothing to be said.
+    pub fn is_quiet(&self) -> bool {
+        self.changes.is_empty() && self.diagnostics.is_empty()
+    }
+}
+
 /// A plan in the making.
 #[derive(Debug)]
 pub struct Builder<'a> {
     policy: &'a Policy,
-    stamps: StampCounts,
     changes: Vec<Change>,
     diagnostics: Diagnostics,
     n_unchanged: usize,
@@ -25,32 +52,20 @@ pub struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    /// Begins a plan; the stamps of all bound jobs must have been counted before.
-    pub fn new(policy: &'a Policy, stamps: StampCounts) -> Self {
-        Self {
-            policy,
-            stamps,
-            changes: Vec::new(),
-            diagnostics: Diagnostics::new(),
-            n_unchanged: 0,
-            n_manifests: 0,
-        }
+    /// Begins a plan.
+    pub fn new(policy: &'a Policy) -> Self {
+        Self { policy, changes: Vec::new(), diagnostics: Diagnostics::new(), n_unchanged: 0, n_manifests: 0 }
     }
 
-    /// Plans one manifest; `job` is the live job it is bound to, `None` where the API does not know it.
-    ///
-    /// Returns whether nothing is to be done and nothing to be said.
-    pub fn add(&mut self, manifest: &Manifest, binding: &Binding, job: Option<&LiveJob>) -> bool {
-        let planner = Planner { policy: self.policy, stamps: &self.stamps };
-        let Planned { steps, diagnostics } = planner.plan(manifest, binding, job);
-        let is_quiet = steps.is_empty() && diagnostics.is_empty();
-        if steps.is_empty() {
+    /// Adds what the next manifest comes to.
+    pub fn add(&mut self, steps: Steps) {
+        let Steps { changes, diagnostics } = steps;
+        if changes.is_empty() {
             self.n_unchanged += 1;
         }
         self.n_manifests += 1;
-        self.changes.extend(steps);
+        self.changes.extend(changes);
         self.diagnostics.append(diagnostics);
-        is_quiet
     }
 
     /// Counts a manifest that is known to need nothing, from an earlier run with the same manifest and the same job.
@@ -98,10 +113,10 @@ pub fn build(
     for job in snapshot.jobs.values().flatten() {
         stamps.add(&job.stamp);
     }
-    let mut builder = Builder::new(policy, stamps);
+    let mut builder = Builder::new(policy);
     for (manifest, binding) in set.manifests.iter().zip(bindings) {
         let job = binding.id().and_then(|id| snapshot.jobs.get(id)?.as_ref());
-        builder.add(manifest, binding, job);
+        builder.add(Steps::of(policy, &stamps, manifest, binding, job));
     }
     builder.finish(bindings, &snapshot.rows)
 }

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 pub use bind::{Binding, Identity, bind, bind_plainly};
-pub use build::{Builder, build};
+pub use build::{Builder, Steps, build};
 pub use origin::StampCounts;
 pub use outcome::{Outcome, OutcomeKind, counts};
 
