@@ -9,6 +9,7 @@
 mod apply;
 mod blocked;
 mod calls;
+mod faults;
 mod gateway;
 mod manifests;
 mod output;

@@ -192,6 +192,11 @@ impl Ran {
         Self { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
+    /// The exit status; `None` where a signal ended it.
+    pub(crate) fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
     /// Checks the exit status.
     #[track_caller]
     pub(crate) fn ends(self, code: i32) -> Self {
