@@ -84,14 +84,19 @@ pub fn from_canonical(members: Map<String, Value>) -> Normalised {
 ///
 /// What the server adds to a rule in its answer is left out: no documented request carries it.
 pub fn chained_rules(raw: &Map<String, Value>) -> Option<Value> {
-    if let Some(rules @ Value::Array(_)) = raw.get("chainedJobRule") {
-        return Some(rules.clone());
+    let at_the_top = raw.get("chainedJobRule").filter(|rules| rules.is_array());
+    // An empty list beside rules in the parents' summaries is a form of "see there", and must not wipe them.
+    if let Some(Value::Array(rules)) = at_the_top
+        && !rules.is_empty()
+    {
+        return at_the_top.cloned();
     }
     let rows = job::find(JOB, "chainedJobRule").map_or(&[][..], Member::members);
     let is_ours = |name: &str| job::find(rows, name).is_none_or(|row| row.owner != Owner::Server);
-    let parents = raw.get("linkedToJob")?.as_array()?;
+    let parents = raw.get("linkedToJob").and_then(Value::as_array);
     let rules: Vec<Value> = parents
-        .iter()
+        .into_iter()
+        .flatten()
         .filter_map(|parent| parent.get("chainedJobRule")?.as_array())
         .flatten()
         .cloned()
@@ -102,7 +107,7 @@ pub fn chained_rules(raw: &Map<String, Value>) -> Option<Value> {
             rule
         })
         .collect();
-    (!rules.is_empty()).then_some(Value::Array(rules))
+    if rules.is_empty() { at_the_top.cloned() } else { Some(Value::Array(rules)) }
 }
 
 /// Brings the members of a live block to canonical form, leniently.
@@ -198,6 +203,14 @@ pub fn is_armed(status: Option<&str>) -> bool {
 /// Whether jobs of this schedule type run once, so that enabling is a one-way door (REFERENCE 8).
 pub fn is_run_once(schedule_type: Option<&str>) -> bool {
     matches!(schedule_type, Some("On-demand" | "Once"))
+}
+
+/// Whether a job may be edited without a doubt: it is surely not armed, or it surely runs again and again.
+///
+/// Whatever is not understood, a status that is no text or a schedule type that is not known, is taken for the worse.
+pub fn is_safely_editable(job: &Normalised) -> bool {
+    let disabled = job.text("status").is_some_and(|status| !is_armed(Some(status)));
+    disabled || matches!(job.schedule_type(), Some("Daily" | "Weekly" | "Monthly"))
 }
 
 /// Whether a row's declared value goes out with an update; the status has a call of its own.

@@ -111,6 +111,17 @@ fn parse(line: &str) -> Option<Stamp> {
     (parts.next().is_none() && !stamp.owner.is_empty() && !stamp.key.is_empty()).then_some(stamp)
 }
 
+/// The owners of everything in a description that begins like a stamp, wherever it stands and however damaged it is.
+///
+/// What a stamp proves is another matter: this is for leaving alone what somebody else manages, also where a newer
+/// build of theirs wrote more, or a person wrote behind it.
+pub fn owners(description: &str) -> impl Iterator<Item = &str> {
+    description.split(START).skip(1).filter_map(|rest| {
+        let identity = rest.split(|c: char| c.is_whitespace() || c == ']').next().unwrap_or_default();
+        identity.rsplit_once('/').map(|(owner, _)| owner).filter(|owner| !owner.is_empty())
+    })
+}
+
 /// Puts a stamp at the end of a description.
 pub fn join(text: Option<&str>, stamp: &Stamp) -> String {
     match text {
@@ -238,6 +249,17 @@ mod tests {
         check("for people\n", "for people", None);
         check(&format!("for people\n\n{LINE}"), "for people", Some(true));
         check(&format!("for people\n{LINE}\n{LINE}"), "for people", Some(false));
+    }
+
+    #[test]
+    fn owners_are_found_in_whatever_is_left_of_a_stamp() {
+        for text in
+            [LINE, "a\n[patchctl:acme/k 2:00:00:00:00]\nlater", "[patchctl:acme/k", "[patchctl:acme/k zz] x"]
+        {
+            assert_eq!(owners(text).collect::<Vec<_>>(), ["acme"], "{text}");
+        }
+        assert_eq!(owners("[patchctl:a/k 1:x] [patchctl:b/k 1:y]").collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(owners("no [patchctl: stamp").count(), 0);
     }
 
     #[test]

@@ -53,6 +53,13 @@ pub fn check(job: &Map<String, Value>, scope: Scope) -> Vec<Violation> {
     rules.found
 }
 
+/// Judges whether a whole job may be armed: the server refuses to enable one that breaks this (REFERENCE 8).
+pub fn check_enabling(job: &Map<String, Value>) -> Vec<Violation> {
+    let mut rules = Rules { job, whole: true, found: Vec::new() };
+    rules.enabling();
+    rules.found
+}
+
 struct Rules<'a> {
     job: &'a Map<String, Value>,
     whole: bool,
@@ -312,6 +319,38 @@ impl<'a> Rules<'a> {
         if self.is_set("chainedJobRule") && self.is_missing("linkedJobId") {
             let message = "`chainedJobRule` needs the parent job in `linkedJobId`";
             self.say("/chainedJobRule", Evidence::Inferred, message, "add `linkedJobId`");
+        }
+    }
+
+    /// An armed job needs something to do and something to do it to (REFERENCE 8, from the console's help).
+    fn enabling(&mut self) {
+        let work = [
+            "approvedPatches",
+            "dynamicPatchesQQL",
+            "additionalDynamicPatchesQQL",
+            "customPatchURLId",
+            "linkedJobId",
+            "preDeployActions",
+            "postDeployActions",
+        ];
+        if !work.iter().any(|name| self.is_set(name)) {
+            let message = "an enabled job needs at least one patch, query or action";
+            self.say(
+                "/status",
+                Evidence::Doc,
+                message,
+                "give it something to do, or declare `status: Disabled`",
+            );
+        }
+        let targets = ["assetIds", "assetTagIds", "matchAllTagIds"];
+        if !targets.iter().any(|name| self.is_set(name)) {
+            let message = "an enabled job needs at least one asset or tag";
+            self.say(
+                "/assetTagIds",
+                Evidence::Doc,
+                message,
+                "add `assetTagIds:`, or declare `status: Disabled`",
+            );
         }
     }
 

@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 
 use super::bind::Binding;
-use super::job::{Planned, Planner};
+use super::job::{Planned, Planner, block};
 use super::origin::StampCounts;
-use super::{Change, Plan, Policy};
+use super::{Action, Change, Plan, Policy};
 use crate::diagnostic::Diagnostics;
 use crate::manifest::{DesiredSet, Manifest};
 use crate::snapshot::{ListRow, LiveJob, Snapshot};
@@ -83,6 +83,7 @@ impl<'a> Builder<'a> {
         if self.diagnostics.has_errors() {
             return Err(self.diagnostics);
         }
+        self.block_taken_names(rows);
         let bound: BTreeSet<&str> = bindings.iter().filter_map(Binding::id).collect();
         let n_unmanaged = rows.iter().filter(|row| !bound.contains(row.id.as_str())).count();
         let mut tag_names = Snapshot::tag_names_of(rows);
@@ -96,6 +97,24 @@ impl<'a> Builder<'a> {
             tag_names,
             warnings: self.diagnostics,
         })
+    }
+}
+
+impl Builder<'_> {
+    /// A name that another live job of the platform has must not be taken: nobody could tell the two apart by name.
+    fn block_taken_names(&mut self, rows: &[ListRow]) {
+        for change in &mut self.changes {
+            let renamed =
+                change.fields.iter().find(|field| field.path == "/name" && change.action == Action::Update);
+            let Some(name) = renamed.and_then(|field| field.after.as_str()) else { continue };
+            let taken = rows.iter().find(|row| {
+                row.name == name && row.platform == change.platform && Some(&row.id) != change.id.as_ref()
+            });
+            if let Some(row) = taken {
+                let reason = format!("the live job {} has the name `{name}` already", row.id);
+                *change = block(change.clone(), reason, "choose another name, or rename that job first");
+            }
+        }
     }
 }
 

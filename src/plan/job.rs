@@ -7,7 +7,7 @@ use super::origin::{self, StampCounts};
 use super::{Action, Basis, Change, Field, Origin, Policy, Request};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::diff::{self, FieldChange};
-use crate::job::{JOB, Platform, canonical, find, find_pointer, rules};
+use crate::job::{Evidence, JOB, Platform, canonical, find, find_pointer, rules};
 use crate::manifest::Manifest;
 use crate::normalise::{self, Normalised};
 use crate::overlay::{self, Issue};
@@ -45,7 +45,7 @@ impl Planner<'_> {
         let overlay = overlay::overlay(&manifest.spec, &nothing, false);
         report_issues(manifest, overlay.issues, diagnostics);
         let job = overlay.desired;
-        check_rules(manifest, &job, diagnostics);
+        check_rules(manifest, None, &job, diagnostics);
         for name in ["type", "scheduleType"] {
             if !job.members().contains_key(name) {
                 let message = format!("a new job needs `{name}`");
@@ -75,6 +75,7 @@ impl Planner<'_> {
         if manifest.spec.get("status").and_then(Value::as_str) == Some("Enabled") {
             let mut enable = status_step(manifest, None, Action::Enable, &Value::Null);
             enable.after = vec![first];
+            enable.notes.extend(one_way_door(&job).map(str::to_owned));
             steps.push(enable);
         }
         steps
@@ -103,15 +104,19 @@ impl Planner<'_> {
         if content.is_empty() && status.is_empty() {
             return Vec::new();
         }
-        check_rules(manifest, &desired, diagnostics);
+        check_rules(manifest, Some(&job.normalised), &desired, diagnostics);
         let origin = origin::of_job(proof, manifest, job);
         let mut steps = Vec::new();
         if !content.is_empty() {
             let change = self.content_step(manifest, id, job, &desired, content, scripts_are_known, origin);
-            steps.push(self.guard(manifest, job, change, &lost));
+            steps.push(self.guard(manifest, job, &desired, change, &lost));
         }
         if let Some(status) = status.first() {
-            steps.push(self.status_change(manifest, id, job, status, origin, steps.first()));
+            let mut change = self.status_change(manifest, id, job, status, origin, steps.first());
+            if change.action == Action::Enable {
+                change.notes.extend(one_way_door(&desired).map(str::to_owned));
+            }
+            steps.push(change);
         }
         steps.into_iter().map(|change| named_after(change, job)).collect()
     }
@@ -190,6 +195,7 @@ impl Planner<'_> {
             let status = job.normalised.text("status").unwrap_or_default();
             change.notes.push(format!("the live job is {status}: the next run uses what is written here"));
         }
+        change.notes.extend(origin_words(origin, job));
         change.fields = fields.into_iter().map(|field| planned_field(manifest, field, origin)).collect();
         change.request =
             Some(Request { method: "PATCH", path: format!("/pm/v1/deploymentjob/update/{id}"), body });
@@ -204,15 +210,32 @@ impl Planner<'_> {
     }
 
     /// Turns a change that must not be made into one that says why not.
-    fn guard(&self, manifest: &Manifest, job: &LiveJob, change: Change, lost: &[String]) -> Change {
-        let status = job.normalised.text("status");
-        let schedule_type = job.normalised.schedule_type();
-        if normalise::is_run_once(schedule_type) && normalise::is_armed(status) {
-            let reason = format!(
-                "the live job runs once and is {} already; it can not be edited any more",
-                status.unwrap_or_default()
-            );
+    fn guard(
+        &self,
+        manifest: &Manifest,
+        job: &LiveJob,
+        desired: &Normalised,
+        change: Change,
+        lost: &[String],
+    ) -> Change {
+        let status = job.normalised.text("status").unwrap_or("in an unknown state");
+        if !normalise::is_safely_editable(&job.normalised) {
+            let reason = match job.normalised.schedule_type() {
+                kind if normalise::is_run_once(kind) => {
+                    format!("the live job runs once and is {status} already; it can not be edited any more")
+                }
+                _ => format!(
+                    "the live job is {status}, and its schedule type is not known: it may run once only"
+                ),
+            };
             let help = "for another run, declare a new job with a key and a name of its own";
+            return block(change, reason, help);
+        }
+        if normalise::is_armed(Some(status)) && normalise::is_run_once(desired.schedule_type()) {
+            let kind = desired.schedule_type().unwrap_or_default();
+            let reason =
+                format!("the live job is {status}; as a job that runs {kind} it would be armed for good");
+            let help = "disable it first, or declare a new job with a key and a name of its own";
             return block(change, reason, help);
         }
         if !lost.is_empty() && !self.policy.allow_script_loss.contains(&manifest.key) {
@@ -269,6 +292,34 @@ fn gone(manifest: &Manifest, id: &str) -> Change {
     }
 }
 
+/// Says where the differences came from, where there is evidence, and who edited the job last.
+fn origin_words(origin: Origin, job: &LiveJob) -> Option<String> {
+    match origin {
+        Origin::Git => Some("changed in Git since the last apply".to_owned()),
+        Origin::Console => {
+            let edit = job.last_edit();
+            let who = edit.user.unwrap_or_else(|| "an unknown user".to_owned());
+            let at = edit.at.and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
+            let when = at.map_or(String::new(), |at| format!(" on {}", at.strftime("%Y-%m-%d at %H:%M UTC")));
+            Some(format!("changed live since the last apply, last by {who}{when}; apply puts it back"))
+        }
+        Origin::Both | Origin::Unknown => None,
+    }
+}
+
+/// What must be known before a job that runs once is enabled (REFERENCE 8).
+fn one_way_door(job: &Normalised) -> Option<&'static str> {
+    match job.schedule_type() {
+        Some("On-demand") => {
+            Some("one-way door: enabling starts it AT ONCE; it can not be disabled or edited afterwards")
+        }
+        Some("Once") => Some(
+            "one-way door: it runs at its time, at once if that is past; it can not be disabled or edited afterwards",
+        ),
+        Some(_) | None => None,
+    }
+}
+
 /// A step with nothing in it yet.
 fn step(manifest: &Manifest, id: Option<&str>, action: Action, reason: String) -> Change {
     Change {
@@ -319,7 +370,7 @@ fn named_after(mut change: Change, job: &LiveJob) -> Change {
     change
 }
 
-fn block(mut change: Change, reason: String, help: &str) -> Change {
+pub(super) fn block(mut change: Change, reason: String, help: &str) -> Change {
     change.action = Action::Blocked;
     change.reason = reason;
     change.request = None;
@@ -358,12 +409,45 @@ fn leftovers(job: &LiveJob, desired: &Normalised) -> Vec<FieldChange> {
         .collect()
 }
 
-/// Judges the job as it would be; what the manifest alone breaks was said when it was read.
-fn check_rules(manifest: &Manifest, desired: &Normalised, diagnostics: &mut Diagnostics) {
-    let said = rules::check(&manifest.spec, rules::Scope::Declared);
+/// Judges the job as it would be.
+///
+/// What the manifest alone breaks was said when it was read; what the live job breaks as it is, the server has
+/// accepted, and it must not stop another change.
+fn check_rules(
+    manifest: &Manifest,
+    live: Option<&Normalised>,
+    desired: &Normalised,
+    diagnostics: &mut Diagnostics,
+) {
+    let mut known = rules::check(&manifest.spec, rules::Scope::Declared);
+    if let Some(live) = live {
+        known.extend(rules::check(live.members(), rules::Scope::Whole));
+    }
     for violation in rules::check(desired.members(), rules::Scope::Whole) {
-        if !said.contains(&violation) {
+        if !known.contains(&violation) {
             diagnostics.push(manifest.violation(&violation));
+        }
+    }
+    check_armed(manifest, live, desired, diagnostics);
+}
+
+/// A change must not take from an armed job what it needs to be armed. Where the job is only to be enabled, the
+/// server refuses by itself, so that is a warning.
+fn check_armed(
+    manifest: &Manifest,
+    live: Option<&Normalised>,
+    desired: &Normalised,
+    diagnostics: &mut Diagnostics,
+) {
+    if !normalise::is_armed(desired.text("status")) {
+        return;
+    }
+    let live = live.filter(|live| normalise::is_armed(live.text("status")));
+    let known = live.map(|live| rules::check_enabling(live.members())).unwrap_or_default();
+    for violation in rules::check_enabling(desired.members()) {
+        let evidence = if live.is_some() { violation.evidence } else { Evidence::Inferred };
+        if !known.contains(&violation) {
+            diagnostics.push(manifest.violation(&rules::Violation { evidence, ..violation }));
         }
     }
 }
