@@ -258,6 +258,11 @@ impl Details {
         Ok(())
     }
 
+    /// How many of the bound jobs were remembered and not asked for.
+    pub fn n_cached(&self) -> usize {
+        self.entries.values().flatten().filter(|(_, place)| *place == Where::Cache).count()
+    }
+
     /// How often each stamp stands on the bound jobs.
     pub fn stamps(&self) -> StampCounts {
         let mut counts = StampCounts::default();

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
-
 use super::args::{ApplyArgs, Arguments, Output};
+use super::cost;
 use super::planning::{Made, Request};
 use super::session::{Failure, Session};
 use super::settings::Settings;
@@ -46,10 +45,12 @@ async fn plan_and_apply(
     let session = Session::open(&settings, &args.planning, terminal).await?;
     let known = || session.client.simulator_updates();
     let made = request.make_plan(&inventory, &session.client, known, &session.identity).await;
+    let n_cached = made.as_ref().map_or(0, |made| made.n_cached);
     let exit = match made {
         Ok(mut made) => carry_out(&mut made, &session, arguments, args, terminal).await,
         Err(failure) => Err(failure),
     };
+    cost::tell(terminal, &session.client, n_cached);
     session.close().await;
     exit
 }
@@ -61,10 +62,12 @@ async fn carry_out(
     args: &ApplyArgs,
     terminal: &Terminal,
 ) -> Result<Exit, Failure> {
-    let Made { plan, manifests, scripts, details } = made;
+    let Made { plan, manifests, scripts, details, n_cached } = made;
     let human = arguments.common.output == Output::Human;
     let calls = session.client.calls().to_string();
-    let context = render::plan::Context { gateway: &session.gateway, calls: &calls };
+    let applying = cost::of_apply(&session.client, plan.calls_needed());
+    let applying = (plan.calls_needed() > 0).then_some(applying.as_str());
+    let context = render::plan::Context { gateway: &session.gateway, calls: &calls, applying };
     let text = render::plan::plan(plan, context, &terminal.layout());
     if human {
         terminal.data(&text);
@@ -102,7 +105,7 @@ async fn carry_out(
     if human {
         terminal.data(&render::outcome::summary(plan, &outcomes, &calls.to_string(), &layout));
     } else {
-        terminal.data(&pretty(&render::json::apply(plan, &outcomes, json!(calls))));
+        terminal.data(&pretty(&render::json::apply(plan, &outcomes, cost::json(&session.client, *n_cached))));
     }
     Ok(exit(plan, &outcomes))
 }

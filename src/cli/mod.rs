@@ -2,6 +2,7 @@
 
 mod apply;
 mod args;
+mod cost;
 mod doctor;
 mod plan;
 mod planning;

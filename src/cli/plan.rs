@@ -1,9 +1,8 @@
 //! `patchctl plan`: shows what would change; is never given a way to write.
 
-use serde_json::json;
-
 use super::args::{Arguments, Output, PlanArgs};
-use super::planning::Request;
+use super::cost;
+use super::planning::{Made, Request};
 use super::session::{Failure, Session};
 use super::settings::Settings;
 use super::{Exit, pretty};
@@ -28,18 +27,29 @@ async fn show_plan(arguments: &Arguments, args: &PlanArgs, terminal: &Terminal) 
     let session = Session::open(&settings, &args.planning, terminal).await?;
     let known = || session.client.simulator_updates();
     let made = request.make_plan(&inventory, &session.client, known, &session.identity).await;
-    let calls = session.client.calls();
-    let gateway = session.gateway.clone();
+    if let Ok(made) = &made {
+        show(made, &session, arguments, terminal);
+    }
+    cost::tell(terminal, &session.client, made.as_ref().map_or(0, |made| made.n_cached));
     session.close().await;
-    let plan = made?.plan;
+    made.map(|made| made.plan)
+}
+
+fn show(made: &Made, session: &Session, arguments: &Arguments, terminal: &Terminal) {
+    let plan = &made.plan;
     match arguments.common.output {
         Output::Human => {
-            let context = render::plan::Context { gateway: &gateway, calls: &calls.to_string() };
-            terminal.data(&render::plan::plan(&plan, context, &terminal.layout()));
+            let calls = session.client.calls().to_string();
+            let applying = cost::of_apply(&session.client, plan.calls_needed());
+            let applying = (plan.calls_needed() > 0).then_some(applying.as_str());
+            let context = render::plan::Context { gateway: &session.gateway, calls: &calls, applying };
+            terminal.data(&render::plan::plan(plan, context, &terminal.layout()));
         }
-        Output::Json => terminal.data(&pretty(&render::json::plan(&plan, json!(calls)))),
+        Output::Json => {
+            let api = cost::json(&session.client, made.n_cached);
+            terminal.data(&pretty(&render::json::plan(plan, api)));
+        }
     }
-    Ok(plan)
 }
 
 fn exit(plan: &Plan, detailed: bool) -> Exit {

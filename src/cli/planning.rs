@@ -10,6 +10,7 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde_json::Value;
 
 use super::args::{Common, PlanningArgs};
+use super::cost::Progress;
 use super::session::Failure;
 use super::settings::Settings;
 use super::show;
@@ -48,6 +49,8 @@ pub(super) struct Made {
     pub(super) scripts: Scripts,
     /// The live jobs, to be remembered as they are after the writes.
     pub(super) details: Details,
+    /// How many jobs were remembered and not asked for.
+    pub(super) n_cached: usize,
 }
 
 /// Reads all manifests in full, for `validate`.
@@ -176,6 +179,7 @@ impl Request<'_> {
         let mut live = self.read_live(inventory, &selected, api, identity, &policy).await?;
         let mut made = self.plan_all(inventory, &selected, &mut live, &policy, api).await?;
         let clean = std::mem::take(&mut made.clean);
+        let n_cached = live.details.n_cached();
         let kept = live.details.save().and_then(|()| self.remember(inventory, clean));
         if let Err(error) = kept {
             self.terminal.note(&format!("the cache could not be written: {error}"));
@@ -184,7 +188,7 @@ impl Request<'_> {
         if !plan.warnings.is_empty() {
             show(self.terminal, &plan.warnings);
         }
-        Ok(Made { plan, manifests: made.manifests, scripts: made.scripts, details: live.details })
+        Ok(Made { plan, manifests: made.manifests, scripts: made.scripts, details: live.details, n_cached })
     }
 
     /// Plans one manifest after the other; one that was equal to this very job before is not even parsed.
@@ -322,16 +326,24 @@ impl Request<'_> {
     ) -> Result<(), Failure> {
         let shown = |path: &Path| self.settings.shown(path);
         let stamps = plan::StampCounts::default();
+        let n_jobs = ids.len();
         let reads = futures_util::stream::iter(ids).map(|id| async move {
             let job = api.get_job(&id).await;
             (id, job)
         });
         let at_a_time = self.planning.connection.concurrency();
         let mut reads = std::pin::pin!(reads.buffer_unordered(at_a_time));
+        let mut progress = Progress::new(self.terminal, n_jobs);
         while let Some((id, job)) = reads.next().await {
             let job = job.map_err(read_failed)?;
+            progress.step();
             let customer = job.as_ref().and_then(|job| job.get("customerId")).and_then(Value::as_str);
             self.check_customer(&customer.map(str::to_ascii_lowercase).into_iter().collect())?;
+            if job.is_some() && customer.is_none() && self.settings.customer_id.is_some() {
+                let message = format!("the live job {id} does not say which subscription it belongs to");
+                let help = "`customerId` is configured and can not be compared; nothing was changed";
+                return Err(Failure::Error(vec![message], Some(help.to_owned())));
+            }
             let asked = by_id.get(id.as_str());
             let row = asked.and_then(|asked| asked.row);
             details.put(&id, job.as_ref(), row).map_err(|error| spill_failed(&error))?;
@@ -362,6 +374,7 @@ impl Request<'_> {
             })
             .collect();
         if let Some(bindings) = plan::bind_plainly(&identities, rows) {
+            refuse_jobs_of_others(inventory, selected, &bindings)?;
             return Ok(bindings);
         }
         let shown = |path: &Path| self.settings.shown(path);
@@ -401,7 +414,14 @@ impl Request<'_> {
                 );
                 Envelope::Full
             }
-            (Updates::Minimal, _) | (Updates::Auto, Some(UpdatesKnown::Merge)) => Envelope::Minimal,
+            (Updates::Minimal, None) => {
+                self.terminal.note(
+                    "`updates: minimal` on a gateway that is not known to merge: if it replaces jobs, whatever an \
+                     update does not carry is lost, scripts for good",
+                );
+                Envelope::Minimal
+            }
+            (Updates::Minimal | Updates::Auto, Some(UpdatesKnown::Merge)) => Envelope::Minimal,
             (Updates::Auto, None) => {
                 if self.terminal.is_verbose() {
                     self.terminal.note(
@@ -453,6 +473,27 @@ async fn job<A: ReadApi>(details: &mut Details, id: &str, api: &A) -> Result<Opt
     let job = api.get_job(id).await.map_err(read_failed)?;
     details.put(id, job.as_ref(), None).map_err(|error| spill_failed(&error))?;
     Ok(job.map(LiveJob::new))
+}
+
+/// A selection must not bind by name what a manifest outside of it is bound to by id.
+fn refuse_jobs_of_others(
+    inventory: &Inventory,
+    selected: &[&Summary],
+    bindings: &[Binding],
+) -> Result<(), Failure> {
+    let keys: BTreeSet<&str> = selected.iter().map(|summary| summary.key.as_str()).collect();
+    let others = inventory.summaries.iter().filter(|summary| !keys.contains(summary.key.as_str()));
+    let others: BTreeMap<&str, &str> =
+        others.filter_map(|summary| Some((summary.id.as_deref()?, summary.key.as_str()))).collect();
+    for (summary, binding) in selected.iter().zip(bindings) {
+        if let Some((id, other)) = binding.id().and_then(|id| Some((id, others.get(id)?))) {
+            let message = format!("`{}` and `{other}` are about the same live job {id}", summary.key);
+            let help =
+                "run without --only to see both places; bind each manifest to its own job with `metadata.id`";
+            return Err(Failure::Error(vec![message], Some(help.to_owned())));
+        }
+    }
+    Ok(())
 }
 
 /// A plan in the making, and what is kept of the manifests.

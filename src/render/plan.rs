@@ -18,6 +18,8 @@ pub struct Context<'a> {
     pub gateway: &'a str,
     /// What the reading cost, in words.
     pub calls: &'a str,
+    /// What carrying it out takes, in words.
+    pub applying: Option<&'a str>,
 }
 
 /// Renders a plan: the steps, what stands in the way, the summary last.
@@ -62,6 +64,9 @@ fn summary(out: &mut String, plan: &Plan, context: Context<'_>, layout: &Layout)
         "{}",
         layout.wrap(&format!("Read from {}: {}.{unmanaged}", context.gateway, context.calls), 0, 0)
     );
+    if let Some(applying) = context.applying {
+        let _ = writeln!(out, "{}", layout.wrap(applying, 0, 0));
+    }
 }
 
 fn all(n_manifests: usize) -> String {

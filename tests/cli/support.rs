@@ -137,7 +137,12 @@ impl Repo {
         screen.read_to_end(&mut seen).unwrap();
         drop(keyboard);
         let status = child.wait().unwrap();
-        Ran { status, stdout: self.tidy(&String::from_utf8(seen).unwrap()), stderr: String::new() }
+        Ran {
+            status,
+            stdout: self.tidy(&String::from_utf8(seen).unwrap()),
+            stderr: String::new(),
+            cost: String::new(),
+        }
     }
 
     /// Machine paths out, line ends of terminals out.
@@ -183,13 +188,25 @@ pub(crate) struct Ran {
     status: ExitStatus,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
+    /// The line that tells what the run cost.
+    pub(crate) cost: String,
 }
 
 impl Ran {
     fn of(command: &mut Command, repo: &Repo) -> Self {
         let output = command.output().unwrap();
         let text = |bytes: Vec<u8>| repo.tidy(&String::from_utf8(bytes).unwrap());
-        Self { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) }
+        // The last line of every run tells its cost; it has tests of its own and would stand in every snapshot.
+        let (cost, stderr): (Vec<String>, Vec<String>) = text(output.stderr)
+            .split_inclusive('\n')
+            .map(str::to_owned)
+            .partition(|line| line.starts_with("cost: "));
+        Self {
+            status: output.status,
+            stdout: text(output.stdout),
+            stderr: stderr.concat(),
+            cost: cost.concat(),
+        }
     }
 
     /// The exit status; `None` where a signal ended it.
