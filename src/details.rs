@@ -173,7 +173,8 @@ impl Details {
     /// What is remembered, for `doctor`; changes nothing.
     pub fn summary(&self) -> CacheSummary {
         let expected = self.cache_file.as_ref().map(|(_, start)| {
-            self.cached.values().map(|meta| start + meta.offset + meta.bytes as u64).max().unwrap_or(*start)
+            let end = |meta: &Meta| start.saturating_add(meta.offset).saturating_add(meta.bytes as u64);
+            self.cached.values().map(end).max().unwrap_or(*start)
         });
         let found = self.cache_file.as_ref().and_then(|(file, _)| Some(file.metadata().ok()?.len()));
         CacheSummary {
@@ -295,28 +296,40 @@ impl Details {
             None => Ok(None),
             Some((meta, place)) => {
                 let bytes = self.body(&meta, place)?;
-                let damaged = |_| io::Error::new(io::ErrorKind::InvalidData, "the cached job is damaged");
-                Ok(Some(LiveJob::new(serde_json::from_slice(&bytes).map_err(damaged)?)))
+                Ok(Some(LiveJob::new(serde_json::from_slice(&bytes).map_err(|_| damaged_job())?)))
             }
         }
     }
 
+    /// The bytes of a body, as its digest says that they were.
     fn body(&mut self, meta: &Meta, place: Where) -> io::Result<Vec<u8>> {
-        let damaged = || io::Error::new(io::ErrorKind::InvalidData, "the cached job is damaged");
+        let bytes = self.bytes(meta, place)?;
+        if fingerprint::sha256_hex(&bytes)[..16] == meta.sha { Ok(bytes) } else { Err(damaged_job()) }
+    }
+
+    /// The bytes that stand where a body should be.
+    fn bytes(&mut self, meta: &Meta, place: Where) -> io::Result<Vec<u8>> {
         let (file, start) = match (place, &mut self.cache_file) {
             (Where::Spill, _) => (&mut self.spill, 0),
             (Where::Cache, Some((file, start))) => (file, *start),
-            (Where::Cache, None) => return Err(damaged()),
+            (Where::Cache, None) => return Err(damaged_job()),
         };
-        file.seek(SeekFrom::Start(start + meta.offset))?;
-        let mut bytes = vec![0; meta.bytes.min(MOST_BODY_BYTES)];
+        // The numbers of a cache are what somebody wrote into a file.
+        let offset = start.checked_add(meta.offset).ok_or_else(damaged_job)?;
+        if meta.bytes > MOST_BODY_BYTES {
+            return Err(damaged_job());
+        }
+        file.seek(SeekFrom::Start(offset))?;
+        let mut bytes = vec![0; meta.bytes];
         file.read_exact(&mut bytes)?;
-        if fingerprint::sha256_hex(&bytes)[..16] == meta.sha { Ok(bytes) } else { Err(damaged()) }
+        Ok(bytes)
     }
 
     /// Writes the cache anew, whole and at once, if anything was read in this run.
     ///
-    /// Jobs that this run was not about keep their entries, so that a run over a selection forgets nothing.
+    /// Jobs that this run was not about keep their entries, so that a run over a selection forgets nothing. A body
+    /// that is damaged is forgotten: it would be asked for again anyway, and must not keep the others from being
+    /// remembered.
     ///
     /// # Errors
     /// Where it can not be written; nothing of the former cache is lost then.
@@ -334,6 +347,8 @@ impl Details {
         wanted.extend(
             self.entries.values().flatten().filter(|(meta, _)| meta.row.is_some() || meta.written).cloned(),
         );
+        // Before anything is written, because the header and the offsets count what follows.
+        wanted.retain(|(meta, place)| self.body(meta, *place).is_ok());
         let mut offset = 0;
         let mut lines = String::new();
         for (meta, _) in &wanted {
@@ -350,7 +365,7 @@ impl Details {
             writer.write_all(b"\n")?;
             writer.write_all(lines.as_bytes())?;
             for (meta, place) in &wanted {
-                let body = self.body(meta, *place)?;
+                let body = self.bytes(meta, *place)?;
                 writer.write_all(&body)?;
             }
             writer.flush()?;
@@ -378,6 +393,10 @@ pub struct CacheSummary {
 
 /// Largest body that is read back, in bytes; the client takes no larger one either.
 const MOST_BODY_BYTES: usize = 4 << 20;
+
+fn damaged_job() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the cached job is damaged")
+}
 
 /// Whether a remembered job is still what the list shows.
 fn is_current(meta: &Meta, row: &ListRow) -> bool {
@@ -524,6 +543,49 @@ mod tests {
             String::from_utf8(good).expect("text").replacen("gateway.example", "gateway.elsewhere", 1);
         std::fs::write(&path, foreign).expect("writable");
         assert!(open(folder.path(), CacheUse::Full, 0).note.is_some());
+    }
+
+    fn cache_file(folder: &Path) -> PathBuf {
+        std::fs::read_dir(folder).expect("a folder").next().expect("a file").expect("a file").path()
+    }
+
+    #[test]
+    fn a_damaged_body_is_forgotten_and_the_others_are_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        run(folder.path(), 0, &[("a", 1), ("b", 1), ("c", 1)]);
+        let path = cache_file(folder.path());
+        let text = std::fs::read_to_string(&path).expect("readable");
+        let damaged = text.replacen(r#"{"id":"b","name":"b""#, r#"{"id":"b","name":"x""#, 1);
+        assert_ne!(damaged, text);
+        std::fs::write(&path, damaged).expect("writable");
+        assert_eq!(run(folder.path(), HOUR, &[("d", 1)]), ["d"], "and the cache is written");
+        assert_eq!(run(folder.path(), HOUR, &[("a", 1), ("b", 1), ("c", 1), ("d", 1)]), ["b"]);
+    }
+
+    #[test]
+    fn numbers_that_somebody_wrote_into_the_cache_are_not_trusted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        run(folder.path(), 0, &[("a", 1)]);
+        let path = cache_file(folder.path());
+        let good = std::fs::read_to_string(&path).expect("readable");
+        let greatest = u64::MAX.to_string();
+        for (number, tampered) in [
+            (r#""offset":0"#, format!(r#""offset":{greatest}"#)),
+            (r#""offset":0"#, format!(r#""offset":{}"#, i64::MAX)),
+        ] {
+            std::fs::write(&path, good.replacen(number, &tampered, 1)).expect("writable");
+            let mut details = open(folder.path(), CacheUse::Full, 0);
+            assert!(!details.summary().is_whole);
+            details.missing(["a".to_owned()].into_iter(), &[row("a", 1, 0)]);
+            details.job("a").expect_err("a body that is nowhere");
+        }
+        let at = good.find(r#""bytes":"#).expect("a number") + r#""bytes":"#.len();
+        let end = at + good[at..].find('}').expect("an end");
+        std::fs::write(&path, format!("{}{greatest}{}", &good[..at], &good[end..])).expect("writable");
+        let mut details = open(folder.path(), CacheUse::Full, 0);
+        assert!(!details.summary().is_whole);
+        details.missing(["a".to_owned()].into_iter(), &[row("a", 1, 0)]);
+        details.job("a").expect_err("a body that is too long");
     }
 
     #[cfg(unix)]

@@ -1,5 +1,7 @@
 //! Two normalised jobs to a list of field changes.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use crate::elements::{self, Match};
@@ -124,9 +126,25 @@ pub fn escape(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-/// The top-level member that a pointer leads into.
+/// The name of a member from a part of a JSON Pointer (RFC 6901, section 4).
+pub fn unescape(part: &str) -> Cow<'_, str> {
+    if part.contains('~') {
+        // In this order: `~01` is `~1` and not `/`.
+        Cow::Owned(part.replace("~1", "/").replace("~0", "~"))
+    } else {
+        Cow::Borrowed(part)
+    }
+}
+
+/// The name of the top-level member that a pointer leads into, as the job's object has it.
+pub fn top_level_name(pointer: &str) -> Cow<'_, str> {
+    unescape(top_level(pointer))
+}
+
+/// The top-level member that a pointer leads into, escaped as it stands there: to compare pointers with each other, or
+/// with members of the table; [`top_level_name`] is what any member is looked up by.
 pub fn top_level(pointer: &str) -> &str {
-    pointer.trim_start_matches('/').split('/').next().unwrap_or_default()
+    pointer.strip_prefix('/').unwrap_or(pointer).split('/').next().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -158,6 +176,15 @@ mod tests {
             &[("/preDeployment/deferment/count", json!(null), json!(3))],
         );
         check(json!({"futureMember": 1}), json!({}), &[("/futureMember", json!(1), json!(null))]);
+    }
+
+    #[test]
+    fn names_of_members_survive_a_pointer() {
+        for name in ["name", "a/b", "a~b", "~1", "/", "~", "~0~1/", ""] {
+            let pointer = format!("/{}/inner/0", escape(name));
+            assert_eq!(unescape(&escape(name)), name);
+            assert_eq!(top_level_name(&pointer), name);
+        }
     }
 
     #[test]

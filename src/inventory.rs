@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::fingerprint;
 use crate::job::{Platform, TABLE_VERSION};
 use crate::load::{self, LoadContext};
-use crate::manifest::{self, Context, Manifest, ReadScript};
+use crate::manifest::{self, Context, Manifest, ReadScript, ScriptProblem};
 use crate::script::Scripts;
 use crate::source::SourceFile;
 
@@ -188,15 +188,20 @@ impl Inventory {
         let text = match &file.text {
             Some(text) => Arc::clone(text),
             None => {
-                let bytes = std::fs::read(&file.path).map_err(|_| changed())?;
+                let bytes =
+                    load::read_manifest(&file.path, sources.root, &file.shown).map_err(|_| changed())?;
                 if digest(&bytes) != file.digest {
                     return Err(changed());
                 }
                 crate::yaml::decode(&file.shown, bytes).map_err(|_| changed())?
             }
         };
-        let scripts = load::RepositoryScripts { root: sources.root, shown: sources.shown };
+        let scripts = SeenScripts::new(sources);
         let parsed = manifest::parse(&text, context(sources, &scripts));
+        // What was found quiet, and equal to a job, was found so with the scripts of then.
+        if scripts.digests() != file.scripts {
+            return Err(changed());
+        }
         let found = parsed.manifests.into_iter().nth(summary.position);
         found
             .filter(|manifest| manifest.key == summary.key)
@@ -260,12 +265,12 @@ fn read_file(path: &Path, sources: Sources<'_>, remembered: &BTreeMap<String, Re
         findings.push(finding);
         Read { file: None, summaries: Vec::new(), findings }
     };
-    let bytes = match std::fs::read(path) {
+    let bytes = match load::read_manifest(path, sources.root, &shown) {
         Ok(bytes) => bytes,
-        Err(_) => return failed(Diagnostic::error("unreadable-file", format!("could not read `{shown}`"))),
+        Err(finding) => return failed(finding),
     };
     let digest = digest(&bytes);
-    let scripts = load::RepositoryScripts { root: sources.root, shown: sources.shown };
+    let scripts = SeenScripts::new(sources);
     let mut file = ManifestFile {
         path: path.to_path_buf(),
         shown,
@@ -279,7 +284,7 @@ fn read_file(path: &Path, sources: Sources<'_>, remembered: &BTreeMap<String, Re
         && known
             .scripts
             .iter()
-            .all(|(name, digest)| script_digest(&scripts, &file.shown, name).as_ref() == Some(digest))
+            .all(|(name, digest)| script_digest(&scripts.files, &file.shown, name).as_ref() == Some(digest))
     {
         let summaries = known.jobs.iter().cloned().enumerate();
         let summaries = summaries.map(|(position, summary)| Summary { position, ..summary }).collect();
@@ -291,12 +296,7 @@ fn read_file(path: &Path, sources: Sources<'_>, remembered: &BTreeMap<String, Re
         Err(finding) => return failed(finding),
     };
     let parsed = manifest::parse(&text, context(sources, &scripts));
-    let names: BTreeSet<&String> =
-        parsed.manifests.iter().flat_map(|m| m.script_files.values().flatten()).collect();
-    file.scripts = names
-        .into_iter()
-        .filter_map(|name| Some((name.clone(), script_digest(&scripts, &file.shown, name)?)))
-        .collect();
+    file.scripts = scripts.digests();
     file.is_quiet = parsed.diagnostics.is_empty();
     file.text = Some(text);
     let summaries = parsed.manifests.iter().enumerate().map(|(position, manifest)| Summary {
@@ -325,6 +325,34 @@ fn digest(bytes: &[u8]) -> String {
 
 fn script_digest(scripts: &dyn ReadScript, manifest: &str, name: &str) -> Option<String> {
     scripts.read_script(manifest, name).ok().map(|content| digest(&content))
+}
+
+/// Reads scripts and notes what it read, so that what is remembered is what was parsed and not what came after.
+struct SeenScripts<'a> {
+    files: load::RepositoryScripts<'a>,
+    /// Path and digest. A script that changes between two reads is noted twice, which no later state is equal to.
+    seen: Mutex<BTreeSet<(String, String)>>,
+}
+
+impl<'a> SeenScripts<'a> {
+    fn new(sources: Sources<'a>) -> Self {
+        let files = load::RepositoryScripts { root: sources.root, shown: sources.shown };
+        Self { files, seen: Mutex::default() }
+    }
+
+    /// What was read so far, in the order of the paths.
+    fn digests(&self) -> Vec<(String, String)> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+}
+
+impl ReadScript for SeenScripts<'_> {
+    fn read_script(&self, manifest: &str, path: &str) -> Result<Vec<u8>, ScriptProblem> {
+        let content = self.files.read_script(manifest, path)?;
+        let sight = (path.to_owned(), digest(&content));
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(sight);
+        Ok(content)
+    }
 }
 
 /// Everything that is wrong, read and said in one piece.
@@ -369,4 +397,50 @@ fn read_memo(path: &Path, sources: Sources<'_>) -> BTreeMap<String, Remembered> 
         |_| BTreeMap::new(),
         |entries| entries.into_iter().map(|e| (e.path.clone(), e)).collect(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MANIFEST: &str = "\
+apiVersion: patchctl/v1
+kind: DeploymentJob
+metadata: {key: a}
+spec:
+  name: A
+  platform: Linux
+  preDeployActions:
+    - {action: Run Script, params: {actionItem: One}, scriptType: sh, scriptFile: one.sh}
+";
+
+    #[test]
+    fn a_script_that_changes_during_the_run_is_noticed_with_a_memo_and_without() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (jobs, memo) = (folder.path().join("jobs.d"), folder.path().join("memo"));
+        std::fs::create_dir(&jobs).expect("writable");
+        let manifest = MANIFEST.replace("patchctl/v1", manifest::API_VERSION);
+        let manifest = manifest.replace("DeploymentJob", manifest::KIND);
+        std::fs::write(jobs.join("a.yaml"), manifest).expect("writable");
+        let shown = |path: &Path| path.to_string_lossy().into_owned();
+        let tags = BTreeMap::new();
+        let sources = Sources {
+            jobs: &jobs,
+            root: folder.path(),
+            shown: &shown,
+            context: LoadContext { tags: &tags, allow_unknown_fields: false },
+            owner: "us",
+        };
+        for round in ["without a memo", "with one"] {
+            std::fs::write(jobs.join("one.sh"), "echo 1").expect("writable");
+            let inventory = Inventory::take(sources, Some(&memo)).expect("good manifests");
+            inventory.remember(&memo, &BTreeMap::new(), sources).expect("writable");
+            assert_eq!(inventory.files[0].text.is_some(), round == "without a memo");
+            let summary = &inventory.summaries[0];
+            inventory.manifest(summary, sources).expect("nothing changed");
+            std::fs::write(jobs.join("one.sh"), "echo 2").expect("writable");
+            let findings = inventory.manifest(summary, sources).expect_err(round);
+            assert!(findings.has_errors(), "{round}");
+        }
+    }
 }

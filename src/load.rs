@@ -2,7 +2,7 @@
 
 //! Walks the manifest folder and hands its text to `manifest`; decides nothing about jobs.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -36,7 +36,7 @@ pub fn load(
     let context =
         Context { tags: context.tags, allow_unknown_fields: context.allow_unknown_fields, scripts: &scripts };
     let paths = manifest_paths(jobs, shown, &mut diagnostics);
-    let parsed: Vec<Parsed> = paths.iter().map(|path| read(path, shown, context)).collect();
+    let parsed: Vec<Parsed> = paths.iter().map(|path| read(path, root, shown, context)).collect();
     let (set, found) = DesiredSet::join(parsed);
     diagnostics.append(found);
     if set.manifests.is_empty() && diagnostics.is_empty() {
@@ -74,14 +74,75 @@ pub fn read_text(path: &Path, shown: &str) -> Result<std::sync::Arc<SourceFile>,
     }
 }
 
-fn read(path: &Path, shown: &dyn Fn(&Path) -> String, context: Context<'_>) -> Parsed {
-    match read_text(path, &shown(path)) {
-        Ok(file) => manifest::parse(&file, context),
-        Err(finding) => {
-            let mut parsed = Parsed::default();
-            parsed.diagnostics.push(finding);
-            parsed
+/// Reads the bytes of a manifest, which must be a file of the repository.
+///
+/// A pull request may hold a link to anywhere, and what is wrong with a manifest is shown with its lines: so a link
+/// out of the repository is refused before a byte of it is read.
+///
+/// # Errors
+/// One finding, which never holds the content: the file lies outside, is no file, is too large or can not be read.
+#[expect(
+    clippy::result_large_err,
+    reason = "once per file, and callers push the finding into a list as it is"
+)]
+pub(crate) fn read_manifest(path: &Path, root: &Path, shown: &str) -> Result<Vec<u8>, Diagnostic> {
+    let limit = yaml::Limits::default().file_bytes as u64;
+    let unreadable = |message: String| Diagnostic::error("unreadable-file", message);
+    read_within(path, root, limit).map_err(|refusal| match refusal {
+        Refusal::System(error) => unreadable(format!("could not read `{shown}`: {}", cause(&error))),
+        Refusal::Outside => unreadable(format!("`{shown}` lies outside of the repository"))
+            .help("manifests are reviewed where they lie: move the file into the repository"),
+        Refusal::NoFile => {
+            unreadable(format!("`{shown}` is no file")).help("manifests are files that end in .yaml or .yml")
         }
+        Refusal::TooLarge => {
+            let message = format!("`{shown}` has more than the {limit} bytes allowed");
+            Diagnostic::error(yaml::CODE_SIZE, message).help("split the manifests over several files")
+        }
+    })
+}
+
+/// Why a file of the repository is not read.
+enum Refusal {
+    /// The system said no.
+    System(io::Error),
+    /// It lies outside of the repository, links resolved.
+    Outside,
+    /// A folder, a pipe, a device.
+    NoFile,
+    /// It has more bytes than allowed.
+    TooLarge,
+}
+
+/// Reads a regular file that lies in the repository and has at most `limit` bytes.
+fn read_within(path: &Path, root: &Path, limit: u64) -> Result<Vec<u8>, Refusal> {
+    let resolved = std::fs::canonicalize(path).map_err(Refusal::System)?;
+    // Links are resolved first: a link that leads out of the repository is outside.
+    let root = std::fs::canonicalize(root).unwrap_or_else(|_| root.to_path_buf());
+    if !resolved.starts_with(&root) {
+        return Err(Refusal::Outside);
+    }
+    // Before it is opened: opening a pipe waits for somebody who writes to it.
+    if !std::fs::metadata(&resolved).map_err(Refusal::System)?.is_file() {
+        return Err(Refusal::NoFile);
+    }
+    let file = std::fs::File::open(&resolved).map_err(Refusal::System)?;
+    let mut bytes = Vec::new();
+    // The size that the system tells is not trusted: a file may grow while it is read.
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(Refusal::System)?;
+    if bytes.len() as u64 > limit { Err(Refusal::TooLarge) } else { Ok(bytes) }
+}
+
+fn read(path: &Path, root: &Path, shown: &dyn Fn(&Path) -> String, context: Context<'_>) -> Parsed {
+    let shown = shown(path);
+    let failed = |finding| {
+        let mut parsed = Parsed::default();
+        parsed.diagnostics.push(finding);
+        parsed
+    };
+    match read_manifest(path, root, &shown) {
+        Ok(bytes) => yaml::decode(&shown, bytes).map_or_else(failed, |file| manifest::parse(&file, context)),
+        Err(finding) => failed(finding),
     }
 }
 
@@ -143,28 +204,57 @@ impl ReadScript for RepositoryScripts<'_> {
         }
         let folder = Path::new(manifest).parent().unwrap_or(Path::new(""));
         let joined = folder.join(relative);
-        let resolved = std::fs::canonicalize(&joined).map_err(|error| {
-            let looked = (self.shown)(&joined);
-            problem(
+        read_within(&joined, self.root, SCRIPT_LIMIT_BYTES).map_err(|refusal| match refusal {
+            Refusal::System(error) => problem(
                 &format!("can not be read: {}", cause(&error)),
-                &format!("it was looked for at `{looked}`"),
-            )
-        })?;
-        // Links are resolved first: a link that leads out of the repository is outside.
-        let root = std::fs::canonicalize(self.root).unwrap_or_else(|_| self.root.to_path_buf());
-        if !resolved.starts_with(&root) {
-            let help = "scripts are reviewed with their manifests: move the file into the repository";
-            return Err(problem("lies outside of the repository", help));
-        }
-        let metadata =
-            std::fs::metadata(&resolved).map_err(|error| problem(&cause(&error), "check its rights"))?;
-        if !metadata.is_file() {
-            return Err(problem("is no file", "name the script itself"));
-        }
-        if metadata.len() > SCRIPT_LIMIT_BYTES {
-            return Err(problem("is larger than 1 MiB", "a script of this size can not be meant"));
-        }
-        std::fs::read(&resolved)
-            .map_err(|error| problem(&format!("can not be read: {}", cause(&error)), "check its rights"))
+                &format!("it was looked for at `{}`", (self.shown)(&joined)),
+            ),
+            Refusal::Outside => problem(
+                "lies outside of the repository",
+                "scripts are reviewed with their manifests: move the file into the repository",
+            ),
+            Refusal::NoFile => problem("is no file", "name the script itself"),
+            Refusal::TooLarge => problem("is larger than 1 MiB", "a script of this size can not be meant"),
+        })
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[track_caller]
+    fn check(root: &Path, name: &str, expected: Result<&str, &str>) {
+        let found = read_manifest(&root.join("jobs.d").join(name), root, name);
+        let found = found
+            .map(|bytes| String::from_utf8(bytes).expect("text"))
+            .map_err(|finding| finding.message.clone());
+        assert_eq!(found.as_deref().map_err(String::as_str), expected);
+    }
+
+    #[test]
+    fn only_regular_files_of_the_repository_are_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let elsewhere = tempfile::tempdir().expect("a folder");
+        let jobs = folder.path().join("jobs.d");
+        std::fs::create_dir(&jobs).expect("writable");
+        std::fs::write(folder.path().join("shared.yaml"), "inside").expect("writable");
+        std::fs::write(elsewhere.path().join("secret"), "a secret").expect("writable");
+        symlink("../shared.yaml", jobs.join("inside.yaml")).expect("writable");
+        symlink(elsewhere.path().join("secret"), jobs.join("outside.yaml")).expect("writable");
+        symlink("/dev/zero", jobs.join("device.yaml")).expect("writable");
+        symlink("nowhere", jobs.join("broken.yaml")).expect("writable");
+        // A socket stands for all that is neither file nor folder; a pipe can not be made without unsafe code.
+        let _socket = std::os::unix::net::UnixListener::bind(jobs.join("socket.yaml")).expect("a socket");
+        let large = vec![b' '; yaml::Limits::default().file_bytes + 1];
+        std::fs::write(jobs.join("large.yaml"), large).expect("writable");
+
+        check(folder.path(), "inside.yaml", Ok("inside"));
+        check(folder.path(), "outside.yaml", Err("`outside.yaml` lies outside of the repository"));
+        check(folder.path(), "device.yaml", Err("`device.yaml` lies outside of the repository"));
+        check(folder.path(), "socket.yaml", Err("`socket.yaml` is no file"));
+        check(folder.path(), "broken.yaml", Err("could not read `broken.yaml`: no such file or directory"));
+        check(folder.path(), "large.yaml", Err("`large.yaml` has more than the 1048576 bytes allowed"));
     }
 }

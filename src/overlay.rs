@@ -1,7 +1,8 @@
 //! The desired job: what a manifest declares, laid over the live job.
 //!
 //! A member that is not mentioned keeps its live value; `null` means none; a declared list is managed whole,
-//! its blocks matched to the live ones (DESIGN 4). What would lose a script that nobody can read back is
+//! its blocks matched to the live ones (DESIGN 4). The same holds inside objects that the table does not know, whose
+//! lists are taken whole. What would lose a script that nobody can read back is
 //! reported as an issue, not decided here.
 
 use serde_json::{Map, Value};
@@ -118,6 +119,24 @@ pub fn schedule_leftovers(
     JOB.iter().filter(kept).filter_map(value).collect()
 }
 
+/// A declared value that the table does not know, laid over the live one; `None` where it asks for what is there: none.
+fn unknown(declared: &Value, live: Option<&Value>) -> Option<Value> {
+    match (declared, live) {
+        // Absent and none are the same, so a server may leave out what it was told to empty.
+        (Value::Null, None) => None,
+        (Value::Object(declared), Some(Value::Object(live))) => {
+            let mut members = live.clone();
+            for (name, value) in declared {
+                if let Some(value) = unknown(value, live.get(name)) {
+                    members.insert(name.clone(), value);
+                }
+            }
+            Some(Value::Object(members))
+        }
+        (declared, _) => Some(declared.clone()),
+    }
+}
+
 struct Walk {
     scripts_are_known: bool,
     issues: Vec<Issue>,
@@ -136,7 +155,10 @@ impl Walk {
             let pointer = format!("{prefix}/{name}");
             let desired = match find(rows, name) {
                 Some(row) => self.value(row, value, live.get(name), &pointer),
-                None => value.clone(),
+                None => match unknown(value, live.get(name)) {
+                    Some(value) => value,
+                    None => continue,
+                },
             };
             members.insert(name.clone(), desired);
         }
@@ -250,5 +272,41 @@ impl Walk {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[track_caller]
+    fn check(declared: Value, live: Value, expected: Value) {
+        let declared = declared.as_object().expect("an object");
+        let found = overlay(declared, &normalise::live(&live), false).desired;
+        assert_eq!(found, normalise::live(&expected));
+    }
+
+    #[test]
+    fn undeclared_members_of_unknown_objects_stay() {
+        check(
+            json!({"future": {"a": {"x": 2}, "list": [3]}}),
+            json!({"future": {"a": {"x": 1, "y": 1}, "b": true, "list": [1, 2]}}),
+            json!({"future": {"a": {"x": 2, "y": 1}, "b": true, "list": [3]}}),
+        );
+        check(json!({"future": {"a": 1}}), json!({"future": 5}), json!({"future": {"a": 1}}));
+        check(json!({"future": 5}), json!({"future": {"a": 1}}), json!({"future": 5}));
+        check(
+            json!({"postDeployment": {"future": {"a": 2}}}),
+            json!({"postDeployment": {"future": {"a": 1, "b": 1}}}),
+            json!({"postDeployment": {"future": {"a": 2, "b": 1}}}),
+        );
+    }
+
+    #[test]
+    fn none_in_an_unknown_object_is_what_is_not_there() {
+        check(json!({"future": {"a": null}}), json!({"future": {"b": 1}}), json!({"future": {"b": 1}}));
+        check(json!({"future": {"a": null}}), json!({"future": {"a": 1}}), json!({"future": {"a": null}}));
+        check(json!({"future": null}), json!({"future": {"a": 1}}), json!({}));
     }
 }

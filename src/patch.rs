@@ -4,10 +4,12 @@
 //! plan does not show. Scripts stand in a body by digest; [`with_contents`] puts the content in at the moment
 //! of sending, so no plan or log ever holds it.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use serde_json::{Map, Value};
 
-use crate::diff::{FieldChange, top_level};
+use crate::diff::{FieldChange, top_level_name};
 use crate::elements::{self, Match};
 use crate::job::{self, JOB, Member, Owner, Type, canonical};
 use crate::normalise::{self, Normalised};
@@ -58,13 +60,13 @@ pub fn update(envelope: Envelope, update: Update<'_>) -> Value {
         Envelope::Minimal => Map::new(),
         Envelope::Full => full_envelope(raw, lifted.as_ref()),
     };
-    let changed: Vec<&str> = fields.iter().map(|field| top_level(&field.pointer)).collect();
+    let changed: Vec<Cow<'_, str>> = fields.iter().map(|field| top_level_name(&field.pointer)).collect();
     let mut set = |name: &str, value: Value| {
         body.insert(name.to_owned(), value);
     };
     set("type", desired.members().get("type").or_else(|| raw.get("type")).cloned().unwrap_or(Value::Null));
     for row in JOB.iter().filter(|row| normalise::is_sent_in_update(row)) {
-        if changed.contains(&row.name) {
+        if changed.iter().any(|name| name == row.name) {
             let sides = (live.members().get(row.name), desired.members().get(row.name));
             // A leftover of another schedule type is on neither side, and goes out as none and not as it was.
             let raw = raw_member(row.name).filter(|_| sides != (None, None));
@@ -72,7 +74,7 @@ pub fn update(envelope: Envelope, update: Update<'_>) -> Value {
         }
     }
     for name in changed.iter().filter(|name| job::find(JOB, name).is_none()) {
-        set(name, desired.members().get(*name).cloned().unwrap_or(Value::Null));
+        set(name, desired.members().get(&**name).cloned().unwrap_or(Value::Null));
     }
     if let Some(description) = description {
         set("description", description.into());
@@ -263,4 +265,23 @@ pub fn with_contents(body: &Value, scripts: &Scripts) -> Result<Value, String> {
 /// Whether a row's content can not be read back.
 pub fn is_write_only(row: &Member) -> bool {
     row.owner == Owner::WriteOnly
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn unknown_members_go_out_under_their_own_names() {
+        let raw = json!({"type": "Install", "a/b": 1, "c~d": 1, "~1": 1});
+        let desired = json!({"type": "Install", "a/b": 2, "c~d": 3, "~1": 4});
+        let (live, desired) = (normalise::live(&raw), normalise::live(&desired));
+        let fields = crate::diff::diff(&live, &desired);
+        let body = update(
+            Envelope::Minimal,
+            Update { raw: &raw, live: &live, desired: &desired, fields: &fields, description: None },
+        );
+        assert_eq!(body, json!({"type": "Install", "a/b": 2, "c~d": 3, "~1": 4}));
+    }
 }

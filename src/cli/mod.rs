@@ -108,11 +108,35 @@ fn schema(args: &args::SchemaArgs, terminal: &Terminal) -> Exit {
 }
 
 /// JSON as it is printed: indented, one final newline.
+///
+/// Names and texts come from a server and from pull requests, and JSON is read on terminals too: what would steer one,
+/// hide text or turn its direction is escaped, which is the same JSON.
 fn pretty(value: &serde_json::Value) -> String {
     // Writing to memory can not fail for values that were JSON before.
-    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
+    let json = serde_json::to_string_pretty(value).unwrap_or_default();
+    let mut text = String::with_capacity(json.len() + 1);
+    // Outside of its strings JSON is of visible ASCII, so all of these stand in strings.
+    for character in json.chars() {
+        if is_invisible(character) {
+            text.push_str(&format!("\\u{:04x}", u32::from(character)));
+        } else {
+            text.push(character);
+        }
+    }
     text.push('\n');
     text
+}
+
+/// DEL, the C1 controls, and characters without width or that set the direction; the other controls JSON escapes itself.
+fn is_invisible(character: char) -> bool {
+    matches!(
+        character,
+        '\u{7f}'..='\u{9f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{2069}'
+            | '\u{feff}'
+    )
 }
 
 /// Shows findings on stderr.
@@ -128,6 +152,17 @@ mod tests {
     fn exit_statuses_are_part_of_the_contract() {
         let all = [Exit::Done, Exit::Failed, Exit::Differences, Exit::Guarded, Exit::Partial, Exit::Usage];
         assert_eq!(all.map(Exit::code), [0, 1, 2, 3, 4, 64]);
+    }
+
+    #[test]
+    fn json_holds_nothing_that_steers_a_terminal() {
+        let hostile = "\u{1b}\u{7f}\u{80}\u{9b}\u{9f}\u{200b}\u{200f}\u{202e}\u{2066}\u{feff}";
+        let value = serde_json::json!({ hostile: format!("{hostile} é ä 漢") });
+        let text = pretty(&value);
+        assert!(text.chars().all(|c| c == '\n' || !(c.is_control() || is_invisible(c))), "{text}");
+        assert!(text.contains("\\u007f\\u0080\\u009b") && text.contains("é ä 漢"), "{text}");
+        let read: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(read, value, "it says the same");
     }
 
     #[test]

@@ -305,5 +305,20 @@ fn repository(jobs: &Path, config_folder: Option<&Path>, current: &Path) -> Path
 
 fn shown(path: &Path, current: &Path) -> String {
     let path = path.strip_prefix(current).unwrap_or(path);
-    path.to_string_lossy().replace('\\', "/")
+    let text = path.to_string_lossy();
+    // Elsewhere a backslash is part of a name, and the name must still find its file.
+    if cfg!(windows) { text.replace('\\', "/") } else { text.into_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backslash_divides_folders_on_windows_only() {
+        let expected = if cfg!(windows) { "jobs.d/a/b.yaml" } else { "jobs.d/a\\b.yaml" };
+        let current = Path::new("repository");
+        assert_eq!(shown(&current.join("jobs.d").join("a\\b.yaml"), current), expected);
+        assert_eq!(shown(Path::new("elsewhere"), current), "elsewhere");
+    }
 }

@@ -39,12 +39,12 @@ pub(super) fn manifest(decoder: &mut Decoder<'_>, document: &Document) -> Option
         id_span: metadata.id_span,
         declared: super::Places::new(std::mem::take(&mut decoder.declared)),
     };
-    identity(decoder, &manifest);
+    identity(decoder, &manifest, spec_entry?);
     Some(manifest)
 }
 
 /// A job without an id is found by its name and platform, so both must be there.
-fn identity(decoder: &mut Decoder<'_>, manifest: &Manifest) {
+fn identity(decoder: &mut Decoder<'_>, manifest: &Manifest, spec: &Entry) {
     for name in ["name", "platform"] {
         let given = manifest.spec.get(name).is_some_and(|value| !value.is_null());
         let declared = manifest.spec.contains_key(name);
@@ -52,7 +52,8 @@ fn identity(decoder: &mut Decoder<'_>, manifest: &Manifest) {
             let span =
                 manifest.declared.get(&format!("/{name}")).map_or(manifest.key_span, |place| place.value);
             decoder.error("manifest-identity", format!("`{name}` must not be empty"), span, "");
-        } else if !given && manifest.id.is_none() {
+        } else if !given && manifest.id.is_none() && spec.value.value.entry(name).is_none() {
+            // A value that is there and could not be read was complained of already.
             let message = format!("`spec.{name}` is missing");
             let help = "name and platform find the live job; or bind the manifest to it with `metadata.id`";
             let place = manifest.place();
@@ -169,5 +170,42 @@ fn known_members(decoder: &mut Decoder<'_>, node: &Node, known: &[&str], what: &
             None if is_job_member => diagnostic.help("it is a member of the job: write it below `spec`"),
             None => diagnostic.help(format!("known are {}", known.join(", "))),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::{Context, ReadScript, ScriptProblem, parse};
+    use crate::source::SourceFile;
+
+    struct NoScripts;
+
+    impl ReadScript for NoScripts {
+        fn read_script(&self, _: &str, _: &str) -> Result<Vec<u8>, ScriptProblem> {
+            Err(ScriptProblem { message: "is missing".to_owned(), help: String::new() })
+        }
+    }
+
+    /// The codes of what is found in a manifest with this `spec`.
+    #[track_caller]
+    fn check(spec: &str, expected: &[&str]) {
+        let text =
+            format!("apiVersion: {API_VERSION}\nkind: {KIND}\nmetadata: {{key: a}}\nspec: {{{spec}}}\n");
+        let tags = std::collections::BTreeMap::new();
+        let context = Context { tags: &tags, allow_unknown_fields: false, scripts: &NoScripts };
+        let parsed = parse(&SourceFile::new("a.yaml", text), context);
+        let codes: Vec<&str> = parsed.diagnostics.iter().map(|finding| finding.code).collect();
+        assert_eq!(codes, expected, "{spec}");
+    }
+
+    #[test]
+    fn a_member_that_is_there_and_wrong_is_not_missing() {
+        check("name: A, platform: Linux", &[]);
+        check("name: A, platform: MacOS", &["wrong-value"]);
+        check("name: [A], platform: Linux", &["wrong-value"]);
+        check("name: A, platform: null", &["manifest-identity"]);
+        check("platform: Linux", &["manifest-identity"]);
+        check("", &["manifest-identity", "manifest-identity"]);
     }
 }

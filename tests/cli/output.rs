@@ -50,7 +50,20 @@ fn members_of_a_plan() {
     assert_eq!(names(&change["request"]), ["method", "path", "body"]);
     assert_eq!(
         names(&plan["api"]),
-        ["auth", "list", "read", "update", "create", "status", "delete", "version", "retries"]
+        [
+            "auth",
+            "list",
+            "read",
+            "update",
+            "create",
+            "status",
+            "delete",
+            "version",
+            "retries",
+            "bytes",
+            "waited_seconds",
+            "cached"
+        ]
     );
     assert!(plan["fingerprint"].is_string());
 }
@@ -96,6 +109,22 @@ fn members_of_an_apply() {
         (&done["changes"][0]["outcome"], &done["changes"][0]["error"]),
         (&"applied".into(), &Value::Null)
     );
+}
+
+#[test]
+fn every_run_ends_with_what_it_cost() {
+    let (server, repo) = setting();
+    let cost = |arguments: &[&str]| repo.run_at(&server, arguments).cost;
+    let first = cost(&["plan"]);
+    assert!(first.starts_with("cost: 4 calls (1 auth, 2 list, 1 read); "), "{first}");
+    assert!(first.ends_with(", waited 0 s, 0 jobs from the cache\n"), "{first}");
+    let second = cost(&["plan", "--output", "json"]);
+    assert!(second.starts_with("cost: 3 calls (1 auth, 2 list); "), "{second}");
+    assert!(second.ends_with(", waited 0 s, 1 job from the cache\n"), "{second}");
+    assert_eq!(cost(&["plan", "-q"]), "");
+    // A run that fails has cost something, too.
+    server.change(|behaviour| behaviour.fail_next = vec![Fault::on(Call::List, Effect::NotJson)]);
+    assert!(cost(&["plan"]).starts_with("cost: 2 calls (1 auth, 1 list); "));
 }
 
 #[test]

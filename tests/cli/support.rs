@@ -461,5 +461,8 @@ pub(crate) fn snapshot(name: &str, text: &str) {
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.add_filter("at [0-9]{2}:[0-9]{2}:[0-9]{2} UTC", "at HH:MM:SS UTC");
+    // Tokens differ in length.
+    settings.add_filter("\"bytes\": [0-9]+,", "\"bytes\": N,");
+    settings.add_filter("[0-9.]+ (bytes|kB|MB) read,", "N read,");
     settings.bind(|| insta::assert_snapshot!(name, text));
 }
