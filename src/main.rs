@@ -2,6 +2,14 @@
 
 use std::process::ExitCode;
 
+use patchctl::cli::{self, Exit};
+use patchctl::terminal::Terminal;
+
 fn main() -> ExitCode {
-    ExitCode::from(patchctl::cli::run().code())
+    let exit = cli::run();
+    // Data that did not arrive is a failure, unless its reader wanted no more of it. What `apply` makes of a reader
+    // that went away it says by its own exit status.
+    let is_lost = Terminal::lost_output().is_some_and(|lost| !lost.is_closed_pipe);
+    let exit = if exit == Exit::Done && is_lost { Exit::Failed } else { exit };
+    ExitCode::from(exit.code())
 }

@@ -30,6 +30,18 @@ const WIDTH_WITHOUT_TERMINAL: usize = 110;
 /// Columns of stderr that the rewritten line fills now; 0 where there is none. One for the process, as stderr is.
 static STATUS_COLUMNS: Mutex<usize> = Mutex::new(0);
 
+/// The first failure to write data. One for the process, as stdout is.
+static LOST_OUTPUT: Mutex<Option<LostOutput>> = Mutex::new(None);
+
+/// Why data could not be written to stdout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostOutput {
+    /// Whether the reader went away, as `head` does: a wish to see no more, where nothing but reading was going on.
+    pub is_closed_pipe: bool,
+    /// The words of the system.
+    pub cause: String,
+}
+
 fn status_columns() -> MutexGuard<'static, usize> {
     STATUS_COLUMNS.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -100,15 +112,35 @@ impl Terminal {
         RenderOptions { colour: self.colour(is_terminal), width: Self::width(is_terminal) }
     }
 
-    /// Writes data to stdout. A reader that went away is no error: the program ends quietly.
+    /// Writes data to stdout.
+    ///
+    /// A failure ends nothing, because the caller may be in the middle of changing jobs: it is kept for
+    /// [`Terminal::lost_output`], and all further data is dropped, so that what was written has no gap.
     pub fn data(&self, text: &str) {
         if io::stdout().is_terminal() {
             self.end_status();
         }
-        let mut stdout = io::stdout().lock();
-        if stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_err() {
-            std::process::exit(0);
+        if Self::lost_output().is_some() {
+            return;
         }
+        let mut stdout = io::stdout().lock();
+        if let Err(error) = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+            *LOST_OUTPUT.lock().unwrap_or_else(PoisonError::into_inner) = Some(LostOutput {
+                is_closed_pipe: error.kind() == io::ErrorKind::BrokenPipe,
+                cause: error.to_string(),
+            });
+        }
+    }
+
+    /// Why data could not be written to stdout, if that happened.
+    pub fn lost_output() -> Option<LostOutput> {
+        LOST_OUTPUT.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Ends the process at once, wherever it is, with a last line on stderr.
+    pub fn leave(&self, text: &str, code: u8) -> ! {
+        self.say(text);
+        std::process::exit(i32::from(code))
     }
 
     /// Writes to stderr whatever must be seen.

@@ -49,7 +49,7 @@ pub fn settled(
         diff::diff(now, &wanted).into_iter().filter(|field| field.pointer != "/status").collect();
     let collateral = diff::diff(&expected(basis, before, now), now)
         .into_iter()
-        .filter(|field| !is_expected(field))
+        .filter(|field| !is_expected(field, now.schedule_type()))
         .filter(|field| !not_converged.iter().any(|other| overlaps(&other.pointer, &field.pointer)))
         .collect();
     Settled { not_converged, collateral }
@@ -98,12 +98,22 @@ fn expected(basis: &Basis, before: &Normalised, now: &Normalised) -> Normalised 
     normalise::from_canonical(members)
 }
 
-/// Whether a difference between the expected and the real job is what every write brings.
-fn is_expected(field: &FieldChange) -> bool {
+/// Whether a difference between the expected and the real job is what every write brings; the schedule type is that
+/// of the real job.
+fn is_expected(field: &FieldChange, schedule_type: Option<&str>) -> bool {
     let script_was_stored =
         script::declared_digest(&field.before).is_some() && script::stored_path(&field.after).is_some();
     let status_is_its_own = field.pointer == "/status";
-    script_was_stored || status_is_its_own
+    // The server gives an On-demand job without a zone one of its own (REFERENCE 5.5).
+    let zone_was_filled_in = schedule_type == Some("On-demand")
+        && field.before.is_null()
+        && matches!(field.pointer.as_str(), "/timezone" | "/timezoneType");
+    // Our stamp makes a text of whatever stood there.
+    let became_text = field.pointer == "/description"
+        && !field.before.is_null()
+        && !field.before.is_string()
+        && (field.after.is_null() || field.after.is_string());
+    script_was_stored || status_is_its_own || zone_was_filled_in || became_text
 }
 
 /// Whether one pointer is the other or leads into it.
@@ -112,4 +122,43 @@ fn overlaps(a: &str, b: &str) -> bool {
         inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
     inside(a, b) || inside(b, a)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(schedule_type: &str, pointer: &str, before: Value, after: Value, expected: bool) {
+        let field = FieldChange { pointer: pointer.to_owned(), before, after };
+        assert_eq!(is_expected(&field, Some(schedule_type)), expected, "{schedule_type} {field:?}");
+    }
+
+    #[test]
+    fn the_zone_that_the_server_fills_in_is_expected_of_on_demand_jobs_only() {
+        check("On-demand", "/timezone", Value::Null, json!("UTC"), true);
+        check("On-demand", "/timezoneType", Value::Null, json!("SPECIFIC_TZ"), true);
+        check("On-demand", "/timezone", json!("Europe/Berlin"), json!("UTC"), false);
+        check("On-demand", "/timeout", Value::Null, json!(4), false);
+        check("Weekly", "/timezone", Value::Null, json!("UTC"), false);
+    }
+
+    #[test]
+    fn a_description_that_was_no_text_becomes_one() {
+        check("Weekly", "/description", json!(5), json!(""), true);
+        check("Weekly", "/description", json!({"a": 1}), Value::Null, true);
+        check("Weekly", "/description", json!("Mine"), json!(""), false);
+        check("Weekly", "/description", Value::Null, json!("Yours"), false);
+        check("Weekly", "/description", json!(5), json!(6), false);
+    }
+
+    #[test]
+    fn a_script_that_was_stored_and_a_status_are_expected() {
+        let digest = json!({"sha256": "0".repeat(64), "bytes": 1});
+        check("Weekly", "/preDeployActions/0/script", digest.clone(), json!({"stored": "a/b"}), true);
+        check("Weekly", "/preDeployActions/0/script", digest, Value::Null, false);
+        check("Weekly", "/status", json!("Enabled"), json!("Completed"), true);
+    }
 }

@@ -1,6 +1,9 @@
 //! `patchctl apply`: shows the plan, asks, carries it out, and says what became of each step.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
 
 use super::args::{ApplyArgs, Arguments, Output};
 use super::cost;
@@ -9,7 +12,7 @@ use super::session::{Failure, Session};
 use super::settings::Settings;
 use super::{Exit, pretty};
 use crate::api::ReadApi;
-use crate::apply;
+use crate::apply::{self, Interrupt};
 use crate::details::Details;
 use crate::manifest::Manifest;
 use crate::plan::{Action, Outcome, OutcomeKind, Plan};
@@ -19,9 +22,18 @@ use crate::terminal::Terminal;
 
 /// Plans, asks and applies.
 pub(super) async fn run(arguments: &Arguments, args: &ApplyArgs, terminal: &Terminal) -> Exit {
-    match plan_and_apply(arguments, args, terminal).await {
+    let exit = match plan_and_apply(arguments, args, terminal).await {
         Ok(exit) => exit,
         Err(failure) => failure.report("apply", arguments.common.output, terminal),
+    };
+    match Terminal::lost_output() {
+        // Whoever stopped reading does not know what was changed: that is never "done".
+        Some(lost) if exit == Exit::Done => {
+            let lines = ["the output could not be written".to_owned(), lost.cause];
+            terminal.error(&lines, Some("the plan was carried out to its end; run plan to see what is left"));
+            Exit::Failed
+        }
+        _ => exit,
     }
 }
 
@@ -83,8 +95,13 @@ async fn carry_out(
             session.gateway,
             count(plan.calls_needed(), "call")
         );
+        let help = "nothing was changed";
+        if let Some(lost) = Terminal::lost_output() {
+            // Nobody can say yes to what could not be shown.
+            let lines = vec!["the plan could not be shown".to_owned(), lost.cause];
+            return Err(Failure::Error(lines, Some(help.to_owned())));
+        }
         if !terminal.confirm(&question) {
-            let help = "nothing was changed";
             return Err(Failure::Error(vec!["the plan was not approved".to_owned()], Some(help.to_owned())));
         }
     }
@@ -94,7 +111,9 @@ async fn carry_out(
         terminal.data("\n");
     }
     let layout = terminal.layout();
-    let outcomes = apply::apply(plan, &manifests, scripts, &session.client, |change, outcome| {
+    let interrupt = Arc::new(Interrupt::default());
+    listen(&interrupt, *terminal).await;
+    let outcomes = apply::apply(plan, &manifests, scripts, &session.client, &interrupt, |change, outcome| {
         if human {
             terminal.data(&render::outcome::outcome(change, outcome, &layout));
         }
@@ -107,7 +126,48 @@ async fn carry_out(
     } else {
         terminal.data(&pretty(&render::json::apply(plan, &outcomes, cost::json(&session.client, *n_cached))));
     }
-    Ok(exit(plan, &outcomes))
+    Ok(exit(plan, &outcomes, interrupt.is_asked()))
+}
+
+/// Listens to Ctrl-C from now on: the first is a wish to stop, the second ends the process.
+///
+/// In a task of its own, so that it is heard while a reader of stdout is waited for.
+async fn listen(interrupt: &Arc<Interrupt>, terminal: Terminal) {
+    let mut first: Pin<Box<_>> = Box::pin(tokio::signal::ctrl_c());
+    // The signal is caught from the first poll on, which must not come after the first write.
+    let early = std::future::poll_fn(|context| Poll::Ready(first.as_mut().poll(context))).await;
+    if early.is_ready() {
+        // It can not be caught here: Ctrl-C ends the process as it does everywhere else.
+        return;
+    }
+    let interrupt = Arc::clone(interrupt);
+    tokio::spawn(async move {
+        if first.await.is_err() {
+            return;
+        }
+        interrupt.ask();
+        let mut second: Pin<Box<_>> = Box::pin(tokio::signal::ctrl_c());
+        let early = std::future::poll_fn(|context| Poll::Ready(second.as_mut().poll(context))).await;
+        terminal.say(
+            "interrupted: the call in flight is finished, nothing new is started; again to leave at once\n",
+        );
+        if early.is_pending() && second.await.is_ok() {
+            leave(&interrupt, terminal);
+        }
+    });
+}
+
+/// Ends the process where it is, and says what is not known because of that.
+fn leave(interrupt: &Interrupt, terminal: Terminal) -> ! {
+    match interrupt.in_flight() {
+        Some(key) => {
+            let words =
+                format!("left while `{key}` was being written: its fate is not known; run patchctl plan\n");
+            terminal.leave(&words, Exit::Partial.code())
+        }
+        None if interrupt.has_written() => terminal.leave("left between two writes\n", Exit::Partial.code()),
+        None => terminal.leave("left before anything was written\n", Exit::Failed.code()),
+    }
 }
 
 /// Keeps what was read back, so that the next run need not ask for it.
@@ -124,12 +184,14 @@ fn remember(details: &mut Details, plan: &Plan, outcomes: &[Outcome], terminal: 
 }
 
 /// Chooses the exit status from what became of the steps (DESIGN section 8).
-fn exit(plan: &Plan, outcomes: &[Outcome]) -> Exit {
+fn exit(plan: &Plan, outcomes: &[Outcome], is_interrupted: bool) -> Exit {
     let any = |kind: OutcomeKind| outcomes.iter().any(|outcome| outcome.kind == kind);
     let all_done = outcomes.iter().all(|o| matches!(o.kind, OutcomeKind::Applied | OutcomeKind::Unchanged));
     let has_written = outcomes.iter().any(|outcome| outcome.kind.has_written());
     if all_done || plan.is_empty() {
         Exit::Done
+    } else if is_interrupted && !has_written {
+        Exit::Failed
     } else if has_written || any(OutcomeKind::Skipped) {
         // A step that this release does not carry out counts as part of an apply in part, whatever else was done.
         Exit::Partial

@@ -81,6 +81,8 @@ pub struct Outcome {
     pub error: Vec<String>,
     /// What to do next.
     pub help: Option<String>,
+    /// What is worth knowing though it is no error.
+    pub notes: Vec<String>,
     /// The members that it is about.
     pub fields: Vec<FieldChange>,
     /// Who edited the job last, where that matters.
@@ -92,7 +94,15 @@ pub struct Outcome {
 impl Outcome {
     /// An outcome without words.
     pub(crate) fn plain(kind: OutcomeKind) -> Self {
-        Self { kind, error: Vec::new(), help: None, fields: Vec::new(), edit: None, read_back: None }
+        Self {
+            kind,
+            error: Vec::new(),
+            help: None,
+            notes: Vec::new(),
+            fields: Vec::new(),
+            edit: None,
+            read_back: None,
+        }
     }
 
     /// An outcome with the reason for it.

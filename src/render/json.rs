@@ -32,6 +32,9 @@ pub fn apply(plan: &Plan, outcomes: &[Outcome], api: Value) -> Value {
         if let Some(members) = object.as_object_mut() {
             members.insert("outcome".to_owned(), outcome.kind.as_str().into());
             members.insert("error".to_owned(), error(outcome));
+            if let Some(Value::Array(notes)) = members.get_mut("notes") {
+                notes.extend(outcome.notes.iter().map(|note| Value::from(note.as_str())));
+            }
         }
         object
     });

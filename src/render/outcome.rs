@@ -21,10 +21,19 @@ pub fn outcome(change: &Change, outcome: &Outcome, layout: &Layout) -> String {
         | OutcomeKind::Unsettled => Tone::Danger,
     };
     let word = layout.paint(tone, &format!("{:<13}", outcome.kind.as_str().replace('_', " ")));
-    let mut out = format!("{word} {} {}\n", change.action.as_str(), layout.paint(Tone::Strong, &change.key));
+    let key = layout.paint(Tone::Strong, &change.key);
+    // What is blocked or held in the plan ends as just that: the word once is enough.
+    let mut out = if change.action.as_str() == outcome.kind.as_str() {
+        format!("{word} {key}\n")
+    } else {
+        format!("{word} {} {key}\n", change.action.as_str())
+    };
     for (position, line) in outcome.error.iter().enumerate() {
         let lead = if position == 0 { "" } else { "caused by: " };
         let _ = writeln!(out, "{}", layout.wrap(&format!("{lead}{}", clean(line)), 14, 16));
+    }
+    for note in &outcome.notes {
+        let _ = writeln!(out, "{}", layout.wrap(&format!("= {}", clean(note)), 14, 16));
     }
     if let Some(edit) = &outcome.edit
         && outcome.kind != OutcomeKind::Applied

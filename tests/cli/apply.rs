@@ -1,6 +1,6 @@
 //! `patchctl apply`: what is sent, what is read back, and what is said of each step.
 
-use patchctl::simulator::{Call, Effect, Fault, Updates};
+use patchctl::simulator::{Behaviour, Call, EditEnabled, Effect, Event, Fault, Lag, Meanwhile, Updates};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -177,7 +177,8 @@ fn a_write_that_moved_what_was_not_sent_stops_all_further_ones() {
 
 #[test]
 fn a_lost_answer_is_settled_by_reading_and_never_sent_again() {
-    for (effect, code, outcome) in [(Effect::CloseAfter, 0, "applied"), (Effect::CloseBefore, 1, "failed")] {
+    for (effect, code, outcome) in [(Effect::CloseAfter, 0, "applied"), (Effect::CloseBefore, 4, "unsettled")]
+    {
         let server = Server::of(vec![live_job(1, "job")]);
         let repo = Repo::with(&[("job", "  timeout: 5\n")]);
         server.change(|behaviour| behaviour.fail_next.push(Fault::on(Call::Update, effect)));
@@ -202,15 +203,122 @@ fn one_refused_change_does_not_stop_the_others() {
 
 #[test]
 fn a_server_that_says_yes_and_keeps_its_value_is_found_out() {
-    // The console takes the change back between the write and the read.
+    // The console takes the change back between the write and the read: after the reads of plan and apply.
     let server = Server::of(vec![live_job(1, "job")]);
     let repo = Repo::with(&[("job", "  timeout: 5\n")]);
-    let yes = Effect::Status { code: 200, body: Some("{}".to_owned()), headers: json_type() };
-    server.change(|behaviour| behaviour.fail_next.push(Fault::on(Call::Update, yes)));
+    let merge = json!({"timeout": 4}).as_object().unwrap().clone();
+    let back = Event::Edit { id: id(1), user: "anna.k".to_owned(), merge, scripts: [].into() };
+    server.change(|behaviour| behaviour.meanwhile.push(Meanwhile::before(Call::Get, 3, back)));
     let done = repo.run_at(&server, &["apply", "--auto-approve", "--output", "json"]).ends(4).json();
     let change = &done["changes"][0];
     assert_eq!(change["outcome"], "not_converged");
     assert_eq!(change["error"]["fields"], json!([{"path": "/timeout", "before": 4, "after": 5}]));
+}
+
+#[test]
+fn a_lost_write_that_is_confirmed_says_so() {
+    let server = Server::of(vec![live_job(1, "job")]);
+    let repo = Repo::with(&[("job", "  timeout: 5\n")]);
+    server.change(|behaviour| behaviour.fail_next.push(Fault::on(Call::Update, Effect::CloseAfter)));
+    repo.run_at(&server, &["apply", "--auto-approve"]).ends(0).says(
+        "applied       update job\n              = the answer was lost; confirmed by reading\n\nApply: 1 applied of 1 step.",
+    );
+}
+
+#[test]
+fn a_lost_write_whose_stamp_was_there_before_is_told_by_what_moved() {
+    for (effect, code, outcome) in [(Effect::CloseAfter, 0, "applied"), (Effect::CloseBefore, 4, "unsettled")]
+    {
+        let server = Server::of(vec![live_job(1, "job")]);
+        let repo = Repo::with(&[("job", "  timeout: 5\n")]);
+        repo.run_at(&server, &["apply", "--auto-approve"]).ends(0);
+        // The description keeps the stamp of what is declared still.
+        server.edit(&id(1), json!({"timeout": 9}));
+        server.change(|behaviour| behaviour.fail_next.push(Fault::on(Call::Update, effect)));
+        let done = repo.run_at(&server, &["apply", "--auto-approve", "--output", "json"]).ends(code).json();
+        assert_eq!(done["changes"][0]["outcome"], outcome, "{}", done["changes"][0]["error"]);
+    }
+}
+
+#[test]
+fn an_answer_that_may_be_an_old_copy_decides_nothing() {
+    let unsettled = |server: &Server, repo: &Repo| {
+        repo.run_at(server, &["apply", "--auto-approve"])
+            .ends(4)
+            .says("the answer may be an old copy: who and when of the last edit have not moved")
+    };
+    let server = Server::behaving(
+        vec![live_job(1, "job")],
+        Behaviour { get_lag: Lag::Calls(1), ..Behaviour::default() },
+    );
+    let repo = Repo::with(&[("job", "  timeout: 5\n")]);
+    unsettled(&server, &repo).says("unsettled     update job\n").says("= help: run plan in a few minutes");
+    repo.run_at(&server, &["plan"]).ends(0).says("No changes.");
+    // A server that says yes and stores nothing can not be told from it.
+    let yes = Effect::Status { code: 200, body: Some("{}".to_owned()), headers: json_type() };
+    let server = Server::of(vec![live_job(1, "job")]);
+    server.change(|behaviour| behaviour.fail_next.push(Fault::on(Call::Update, yes)));
+    unsettled(&server, &repo);
+}
+
+#[test]
+fn a_lost_write_that_does_not_show_yet_is_not_told_to_have_failed() {
+    let server = Server::behaving(
+        vec![live_job(1, "job")],
+        Behaviour { get_lag: Lag::Calls(1), ..Behaviour::default() },
+    );
+    let repo = Repo::with(&[("job", "  timeout: 5\n")]);
+    server.change(|behaviour| behaviour.fail_next.push(Fault::on(Call::Update, Effect::CloseAfter)));
+    repo.run_at(&server, &["apply", "--auto-approve"])
+        .ends(4)
+        .says("unsettled     update job\n")
+        .says("= help: read back: not there, or not yet; run plan before applying again");
+    assert_eq!(server.job(&id(1))["timeout"], 5);
+}
+
+#[test]
+fn what_every_write_brings_is_no_collateral() {
+    // The server gives an On-demand job a zone, and a description that was no text becomes one.
+    let odd = json!({
+        "scheduleType": "On-demand", "recurring": false, "recurringWeekDays": null, "startDateTime": null,
+        "timezone": null, "timezoneType": null, "description": 5,
+    });
+    let server = Server::of(vec![live_job_with(1, "job", odd)]);
+    let repo = Repo::empty();
+    let once = manifest("job", "  timeout: 5\n");
+    let schedule = "scheduleType: Weekly\n  recurringWeekDays: [Wed]";
+    repo.write("jobs.d/job.yaml", once.replace(schedule, "scheduleType: On-demand"));
+    let zone = json!({"timezone": "UTC", "timezoneType": "SPECIFIC_TZ"}).as_object().unwrap().clone();
+    let fill_in = Event::Edit { id: id(1), user: "the server".to_owned(), merge: zone, scripts: [].into() };
+    server.change(|behaviour| behaviour.meanwhile.push(Meanwhile::before(Call::Get, 3, fill_in)));
+    repo.run_at(&server, &["apply", "--auto-approve"]).ends(0).says("applied       update job\n");
+}
+
+#[test]
+fn an_enabled_job_that_may_not_be_edited_says_what_to_do() {
+    let server = Server::behaving(
+        vec![live_job_with(1, "job", json!({"status": "Enabled"}))],
+        Behaviour { edit_enabled: EditEnabled::Refuse, ..Behaviour::default() },
+    );
+    let repo = Repo::with(&[("job", "  timeout: 5\n")]);
+    let done = repo.run_at(&server, &["apply", "--auto-approve", "--output", "json"]).ends(1).json();
+    assert_eq!(
+        done["changes"][0]["error"]["help"],
+        "nothing was written; if the server does not let an Enabled job be edited, disable it in the console, apply \
+         again, enable it"
+    );
+}
+
+#[test]
+fn steps_that_are_left_to_people_say_what_to_know_first() {
+    let server = Server::of(Vec::new());
+    let repo = Repo::empty();
+    let schedule = "scheduleType: Weekly\n  recurringWeekDays: [Wed]";
+    let once = manifest("job", "  status: Enabled\n  assetTagIds: [f81f37b3-a32b-4aa0-a428-12cad6e37db1]\n");
+    repo.write("jobs.d/job.yaml", once.replace(schedule, "scheduleType: On-demand"));
+    let ran = repo.run_at(&server, &["apply", "--auto-approve"]).ends(4);
+    let (_, outcomes) = ran.stdout.split_once(").\n\n").unwrap();
+    snapshot("left-to-people", outcomes);
 }
 
 fn json_type() -> std::collections::BTreeMap<String, String> {

@@ -54,6 +54,14 @@ fn none_is_written_to() {
 }
 
 #[test]
+fn the_outcome_says_the_word_once_and_repeats_the_advice() {
+    let (server, repo) = all_reasons();
+    let ran = repo.run_at(&server, &["apply", "--auto-approve"]).ends(3);
+    let (_, outcomes) = ran.stdout.split_once("6 read).\n\n").unwrap();
+    snapshot("blocked-apply", outcomes);
+}
+
+#[test]
 fn what_is_blocked_does_not_hold_up_the_rest() {
     let (server, repo) = all_reasons();
     server.edit(&id(1), json!({"description": ""}));

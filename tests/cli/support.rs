@@ -154,7 +154,8 @@ impl Repo {
 }
 
 /// The login that simulators on loopback know.
-const LOGIN: [(&str, &str); 2] = [("QUALYS_USERNAME", "simulator"), ("QUALYS_PASSWORD", "simulator")];
+pub(crate) const LOGIN: [(&str, &str); 2] =
+    [("QUALYS_USERNAME", "simulator"), ("QUALYS_PASSWORD", "simulator")];
 
 fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
