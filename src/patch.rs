@@ -101,6 +101,9 @@ fn member(row: &Member, raw: Option<&Value>, live: Option<&Value>, desired: Opti
         return raw.clone();
     }
     match (row.kind, desired) {
+        (Type::Object(rows), None) if live.is_some_and(|live| has_switch_on(rows, live)) => {
+            Value::Object(block(rows, raw, live.and_then(Value::as_object), &Map::new()))
+        }
         (_, None) => canonical::wire(row, &canonical::unset(row)),
         (Type::Object(rows), Some(Value::Object(members))) => {
             Value::Object(block(rows, raw, live.and_then(Value::as_object), members))
@@ -113,6 +116,18 @@ fn member(row: &Member, raw: Option<&Value>, live: Option<&Value>, desired: Opti
         (Type::Script, Some(value)) => script::stored_path(value).map_or_else(|| value.clone(), Value::from),
         (_, Some(value)) => canonical::wire(row, value),
     }
+}
+
+/// Whether a switch is on somewhere in a block.
+///
+/// A block that is none is sent as `null`, but a switch is turned off in so many words: a server that takes `null` for
+/// "not mentioned" would leave it on.
+fn has_switch_on(rows: &'static [Member], value: &Value) -> bool {
+    rows.iter().filter(|row| row.is_settable()).any(|row| match (row.kind, value.get(row.name)) {
+        (Type::Bool, Some(value)) => *value == Value::Bool(true),
+        (Type::Object(rows), Some(value)) => has_switch_on(rows, value),
+        _ => false,
+    })
 }
 
 fn block(
@@ -272,16 +287,44 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    #[test]
-    fn unknown_members_go_out_under_their_own_names() {
-        let raw = json!({"type": "Install", "a/b": 1, "c~d": 1, "~1": 1});
-        let desired = json!({"type": "Install", "a/b": 2, "c~d": 3, "~1": 4});
+    #[track_caller]
+    fn check(raw: Value, desired: Value, expected: Value) {
         let (live, desired) = (normalise::live(&raw), normalise::live(&desired));
         let fields = crate::diff::diff(&live, &desired);
         let body = update(
             Envelope::Minimal,
             Update { raw: &raw, live: &live, desired: &desired, fields: &fields, description: None },
         );
-        assert_eq!(body, json!({"type": "Install", "a/b": 2, "c~d": 3, "~1": 4}));
+        assert_eq!(body, expected);
+    }
+
+    #[test]
+    fn a_switch_is_turned_off_in_so_many_words() {
+        let off = json!({"postDeployment": {"suppressReboots": false}});
+        check(
+            json!({"postDeployment": {"suppressReboots": true, "rebootHonorOnUserLogin": false}}),
+            off.clone(),
+            json!({"type": null, "postDeployment": {"suppressReboots": false, "rebootHonorOnUserLogin": false}}),
+        );
+        check(json!({"postDeployment": null}), off, json!({"type": null}));
+        check(
+            json!({"notification": {"notificationTypes": {"email": true}, "notificationConfigs": null}}),
+            json!({"notification": null}),
+            json!({"type": null, "notification": {"notificationTypes": {"email": false}, "notificationConfigs": null}}),
+        );
+        check(
+            json!({"preDeployment": {"userMessage": "a"}}),
+            json!({}),
+            json!({"type": null, "preDeployment": null}),
+        );
+    }
+
+    #[test]
+    fn unknown_members_go_out_under_their_own_names() {
+        check(
+            json!({"type": "Install", "a/b": 1, "c~d": 1, "~1": 1}),
+            json!({"type": "Install", "a/b": 2, "c~d": 3, "~1": 4}),
+            json!({"type": "Install", "a/b": 2, "c~d": 3, "~1": 4}),
+        );
     }
 }

@@ -16,6 +16,9 @@ const fn row(name: &'static str, owner: Owner, kind: Type, summary: &'static str
     let empty = match kind {
         Type::Bool => False,
         Type::Integer(..) | Type::Any => Empty::Null,
+        // A block that nobody filled is answered as `null` or with members that are none: seen of onComplete
+        // (REFERENCE 10), and taken to hold for the others.
+        Type::Object(_) => AllMembers,
         Type::Text
         | Type::Uuid
         | Type::Choice(_)
@@ -25,7 +28,6 @@ const fn row(name: &'static str, owner: Owner, kind: Type, summary: &'static str
         | Type::DateTime
         | Type::Set(_)
         | Type::Addresses
-        | Type::Object(_)
         | Type::List(..)
         | Type::Script => Blank,
     };
@@ -160,8 +162,7 @@ const POST_DEPLOYMENT: &[Member] = &[
                 .evidence(Doc),
         ]),
         "The message when all is done",
-    )
-    .empty(AllMembers),
+    ),
 ];
 
 const NOTIFICATION: &[Member] = &[
