@@ -66,12 +66,9 @@ pub struct LoadContext<'a> {
     reason = "once per file, and callers push the finding into a list as it is"
 )]
 pub fn read_text(path: &Path, shown: &str) -> Result<std::sync::Arc<SourceFile>, Diagnostic> {
-    match std::fs::read(path) {
-        Ok(bytes) => yaml::decode(shown, bytes),
-        Err(error) => {
-            Err(Diagnostic::error("unreadable-file", format!("could not read `{shown}`: {}", cause(&error))))
-        }
-    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // What is wrong with it is shown with its lines, as for manifests: so it must be what it seems to be.
+    yaml::decode(shown, read_manifest(path, folder, shown)?)
 }
 
 /// Reads the bytes of a manifest, which must be a file of the repository.
