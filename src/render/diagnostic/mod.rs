@@ -49,7 +49,10 @@ pub fn diagnostic(d: &Diagnostic, options: &RenderOptions) -> String {
     for picture in &pictures {
         group = group.elements(picture.elements());
     }
-    for help in &d.help {
+    // Without a picture there is no margin to hang the help on, and the renderer would draw an empty one.
+    let (hung, loose) =
+        if pictures.is_empty() { (&[][..], d.help.as_slice()) } else { (d.help.as_slice(), &[][..]) };
+    for help in hung {
         group = group.element(Level::HELP.message(clean(help)));
     }
     let fix = d.fix.as_ref().map(fix_group);
@@ -57,6 +60,9 @@ pub fn diagnostic(d: &Diagnostic, options: &RenderOptions) -> String {
     let renderer = if options.colour { Renderer::styled().hyperlink(false) } else { Renderer::plain() };
     let mut text = renderer.term_width(options.width.max(MIN_WIDTH)).render(&report);
     text.push('\n');
+    for help in loose {
+        text.push_str(&format!(" = help: {}\n", clean(help)));
+    }
     text
 }
 

@@ -151,7 +151,6 @@ fn without_a_place_there_is_only_header_and_help() {
         Diagnostic::error("load-folder", "the folder `jobs.d` does not exist").help("pass --jobs DIR");
     assert_snapshot!(diagnostic(&finding, &PLAIN), @r##"
     error[load-folder]: the folder `jobs.d` does not exist
-     |
      = help: pass --jobs DIR
     "##);
     let mut list = Diagnostics::new();
