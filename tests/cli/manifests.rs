@@ -61,8 +61,8 @@ fn no_manifests_are_an_error_and_never_no_changes() {
         let ran = repo.run(command).ends(1);
         assert_eq!(
             ran.stderr,
-            "error[no-manifests]: there is no folder `jobs.d`\n |\n \
-             = help: say where the manifests are with --jobs DIR, or run this where `jobs.d` is\n\n\
+            "error[no-manifests]: there is no folder `jobs.d`\n\
+             \x20= help: say where the manifests are with --jobs DIR, or run this where `jobs.d` is\n\n\
              error: 1 error\n"
         );
         assert_eq!(ran.stdout, "");
