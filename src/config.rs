@@ -36,14 +36,14 @@ pub struct Config {
 }
 
 /// What updates carry (DESIGN section 6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Updates {
-    /// Minimal where the gateway is known to merge, else full
+    /// Minimal where the gateway is known to merge, else full.
     Auto,
-    /// Only the members that change, each whole
+    /// Only the members that change, each whole.
     Minimal,
-    /// The whole job as read, overlaid with the changes
+    /// The whole job as read, overlaid with the changes.
     Full,
 }
 

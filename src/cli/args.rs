@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Updates;
@@ -76,6 +77,22 @@ pub enum Output {
     Human,
     /// JSON for programs
     Json,
+}
+
+/// Here and not beside the type, because the core names no command line.
+impl ValueEnum for Updates {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Auto, Self::Minimal, Self::Full]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self {
+            Self::Auto => "Minimal where the gateway is known to merge, else full",
+            Self::Minimal => "Only the members that change, each whole",
+            Self::Full => "The whole job as read, overlaid with the changes",
+        };
+        Some(PossibleValue::new(self.as_str()).help(help))
+    }
 }
 
 /// The commands
