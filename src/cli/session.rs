@@ -54,10 +54,15 @@ impl Failure {
                 (json!([]), json!({"message": [message], "help": help}))
             }
         };
+        let (n_errors, n_warnings) = match self {
+            Self::Findings(findings) => findings.counts(),
+            Self::Error(..) | Self::Usage(..) => (1, 0),
+        };
         if output == Output::Json {
             terminal.data(&pretty(&json!({
                 "format_version": render::json::FORMAT_VERSION,
                 "command": command,
+                "summary": {"errors": n_errors, "warnings": n_warnings},
                 "error": error,
                 "diagnostics": findings,
             })));
