@@ -60,7 +60,7 @@ fn run() -> Result<(), Box<dyn Error>> {
 
     let simulator = Simulator::start(&binary, folder.path())?;
     let plan = |flags: &[&str]| {
-        let mut plan = command(&binary, folder.path(), &["plan", "--output", "json"]);
+        let mut plan = command(&binary, folder.path(), &["plan", "-q", "--output", "json"]);
         plan.args(flags)
             .env("QUALYS_GATEWAY_URL", &simulator.url)
             .env("QUALYS_USERNAME", "simulator")

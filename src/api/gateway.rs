@@ -26,6 +26,19 @@ const DOCUMENTED_HOSTS: [&str; 14] = [
     "gateway.qg1.apps.qualysksa.com",
 ];
 
+/// The gateway of the pod whose API server this is.
+fn gateway_of_api_server(host: &str) -> Option<&'static str> {
+    let pod = match host {
+        "qualysapi.qualys.com" => "gateway.qg1.apps.qualys.com",
+        "qualysapi.qualys.eu" => "gateway.qg1.apps.qualys.eu",
+        other => {
+            let rest = other.strip_prefix("qualysapi.")?;
+            return DOCUMENTED_HOSTS.into_iter().find(|host| host.strip_prefix("gateway.") == Some(rest));
+        }
+    };
+    Some(pod)
+}
+
 /// Why a gateway cannot be used, or not with these credentials.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum GatewayError {
@@ -48,6 +61,14 @@ pub enum GatewayError {
     HoldsCredentials {
         /// The host of the URL.
         host: String,
+    },
+    /// The host of the older API, which people have in their notes; Patch Management is not there (REFERENCE 1).
+    #[error("`{host}` is the API server of a pod, and Patch Management is served by its gateway")]
+    ApiServer {
+        /// The host of the URL.
+        host: String,
+        /// The gateway of the same pod.
+        gateway: &'static str,
     },
     /// `?query` or `#fragment` in the URL.
     #[error("the gateway URL of `{host}` has a query or a fragment")]
@@ -77,6 +98,7 @@ impl GatewayError {
             Self::HoldsCredentials { .. } => {
                 "take them out of the URL and set QUALYS_USERNAME and QUALYS_PASSWORD".to_owned()
             }
+            Self::ApiServer { gateway, .. } => format!("use `https://{gateway}`"),
             Self::HoldsQuery { .. } => "give the address only, up to the host".to_owned(),
             Self::NotTrusted { .. } => {
                 "if the host is right, name it with --gateway or QUALYS_GATEWAY_URL, where a pull request cannot \
@@ -109,6 +131,9 @@ impl Gateway {
         }
         if base.query().is_some() || base.fragment().is_some() {
             return Err(GatewayError::HoldsQuery { host });
+        }
+        if let Some(gateway) = gateway_of_api_server(&host) {
+            return Err(GatewayError::ApiServer { host, gateway });
         }
         let gateway = Self { base };
         match gateway.base.scheme() {
@@ -199,6 +224,22 @@ pub fn credentials_may_go_to(origin: SettingOrigin, gateway: &Gateway) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_api_server_of_a_pod_leads_to_its_gateway() {
+        for (host, gateway) in [
+            ("qualysapi.qualys.com", "gateway.qg1.apps.qualys.com"),
+            ("qualysapi.qg2.apps.qualys.com", "gateway.qg2.apps.qualys.com"),
+            ("qualysapi.qg3.apps.qualys.it", "gateway.qg3.apps.qualys.it"),
+        ] {
+            let found = Gateway::parse(&format!("https://{host}"));
+            assert_eq!(found, Err(GatewayError::ApiServer { host: host.to_owned(), gateway }));
+        }
+        assert!(
+            Gateway::parse("https://qualysapi.private.example").is_ok(),
+            "a private platform may call it so"
+        );
+    }
 
     #[track_caller]
     fn check(text: &str, expected: Result<&str, &str>) {

@@ -36,7 +36,7 @@ pub(super) fn notices(terminal: Terminal) -> Notices {
         }
         Notice::ConcurrencyLowered { to } => {
             let calls = if to == 1 { "1 call".to_owned() } else { format!("{to} calls") };
-            terminal.note(&format!("at most {calls} at a time from now on"));
+            terminal.note(&format!("the gateway refused calls: at most {calls} at a time from now on"));
         }
     })
 }

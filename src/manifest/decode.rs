@@ -232,9 +232,10 @@ impl<'a> Decoder<'a> {
             })
         });
         let at = culprit.unwrap_or(node);
-        let message =
-            format!("`{}` must be {}, found {}", dotted(pointer), mismatch.expected, at.value.describe());
         let place = self.place(at.span);
+        let verb = if mismatch.tolerable { "is usually" } else { "must be" };
+        let message =
+            format!("`{}` {verb} {}, found {}", dotted(pointer), mismatch.expected, at.value.describe());
         if mismatch.tolerable {
             let diagnostic = Diagnostic::warning("unusual-value", message).at(place, "sent as it is");
             self.push(diagnostic);
@@ -260,7 +261,7 @@ impl<'a> Decoder<'a> {
             if item.value.as_str().is_some_and(|text| !text.is_empty() && !canonical::is_uuid(text.trim())) {
                 let expected = canonical::expectation(row);
                 let message =
-                    format!("`{}` must be {expected}, found {}", dotted(pointer), item.value.describe());
+                    format!("`{}` is usually {expected}, found {}", dotted(pointer), item.value.describe());
                 let place = self.place(item.span);
                 self.push(Diagnostic::warning("unusual-value", message).at(place, "sent as it is"));
             }
