@@ -302,10 +302,13 @@ impl Update<'_> {
     #[expect(clippy::result_large_err, reason = "once per step, and the outcome is returned as it is")]
     fn body(&self, fresh: &LiveJob) -> Result<Value, Outcome> {
         let edit = fresh.last_edit();
-        if let Found::Stamp(stamp) = &fresh.stamp
-            && self.basis.owner != stamp.owner
-        {
-            let words = format!("the job was taken over by `{}/{}` since the plan", stamp.owner, stamp.key);
+        let description = fresh.raw.get("description").and_then(Value::as_str).unwrap_or_default();
+        if let Some(owner) = stamp::owners(description).find(|owner| *owner != self.basis.owner) {
+            let words = format!("the job was taken over by `{owner}` since the plan");
+            return Err(Outcome { edit: Some(edit), ..Outcome::said(OutcomeKind::Stale, words) });
+        }
+        if fresh.raw.pointer("/deletedBy/date").is_some_and(|date| !date.is_null()) {
+            let words = "the job was deleted since the plan";
             return Err(Outcome { edit: Some(edit), ..Outcome::said(OutcomeKind::Stale, words) });
         }
         let moved = verify::moved(self.change, self.basis, &fresh.normalised);

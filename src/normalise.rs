@@ -290,6 +290,16 @@ mod tests {
         );
     }
 
+    /// A server that shows an empty list at the top must not make us send one: that would wipe the rules.
+    #[test]
+    fn an_empty_list_at_the_top_does_not_hide_the_rules_of_the_parent() {
+        let rule = json!({"field": "postDeployAction", "threshold": 100});
+        let raw = json!({"chainedJobRule": [], "linkedToJob": [{"id": "x", "chainedJobRule": [rule]}]});
+        assert_eq!(chained_rules(raw.as_object().expect("an object")), Some(json!([rule])));
+        let none = json!({"chainedJobRule": [], "linkedToJob": null});
+        assert_eq!(chained_rules(none.as_object().expect("an object")), Some(json!([])));
+    }
+
     #[test]
     fn what_means_something_else_is_different() {
         different(json!({"timezone": "UTC"}), json!({"timezone": "Europe/Berlin"}));

@@ -22,7 +22,8 @@ pub fn moved(change: &Change, basis: &Basis, now: &Normalised) -> Vec<FieldChang
             let name = top_level(&field.pointer);
             // The description carries the stamp, so its text is written back with every change; the others decide
             // whether the job may be edited at all and what its members mean.
-            touched.contains(&name) || ["description", "type", "scheduleType", "status"].contains(&name)
+            let decides = ["name", "description", "type", "platform", "scheduleType", "status"];
+            touched.contains(&name) || decides.contains(&name)
         })
         .collect()
 }

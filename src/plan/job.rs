@@ -123,15 +123,32 @@ impl Planner<'_> {
 
     /// Reasons for which a job is not touched at all.
     fn forbidden(&self, manifest: &Manifest, id: &str, job: &LiveJob) -> Option<Change> {
-        if let Found::Stamp(stamp) = &job.stamp
-            && stamp.owner != self.policy.owner
-        {
-            let reason =
-                format!("managed by another owner: the job is stamped `{}/{}`", stamp.owner, stamp.key);
+        let description = job.raw.get("description").and_then(Value::as_str).unwrap_or_default();
+        if let Some(owner) = stamp::owners(description).find(|owner| *owner != self.policy.owner) {
+            let stamped = match &job.stamp {
+                Found::Stamp(stamp) if stamp.owner == owner => format!("`{}/{}`", stamp.owner, stamp.key),
+                Found::Stamp(_) | Found::Damaged | Found::None => format!("by `{owner}`"),
+            };
+            let reason = format!("managed by another owner: the job is stamped {stamped}");
             let change = step(manifest, Some(id), Action::Blocked, reason);
             let help =
                 format!("this repository writes as `{}` (`owner` in patchctl.yaml)", self.policy.owner);
             return Some(note(change, &help));
+        }
+        if job.raw.pointer("/deletedBy/date").is_some_and(|date| !date.is_null()) {
+            let who = job.raw.pointer("/deletedBy/user/name").and_then(Value::as_str).unwrap_or("somebody");
+            let change =
+                step(manifest, Some(id), Action::Blocked, format!("the live job was deleted by {who}"));
+            return Some(note(change, "remove `metadata.id` to make the job anew, or remove the manifest"));
+        }
+        // The list may lag behind a rename: then the job that it led to is not the one that is meant.
+        if let (None, Some(declared), live) = (&manifest.id, manifest.name(), job.normalised.text("name"))
+            && live != Some(declared)
+        {
+            let live = live.unwrap_or_default();
+            let reason = format!("the list called the live job {id} `{declared}`, and it is called `{live}`");
+            let change = step(manifest, Some(id), Action::Blocked, reason);
+            return Some(note(change, "run plan again; if it was renamed, bind it with `metadata.id`"));
         }
         for (name, consequence) in
             [("platform", "belongs to another platform"), ("type", "is of another type")]

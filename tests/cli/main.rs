@@ -11,6 +11,7 @@ mod blocked;
 mod calls;
 mod faults;
 mod gateway;
+mod guards;
 mod interrupted;
 mod manifests;
 mod output;
