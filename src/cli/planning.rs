@@ -138,11 +138,17 @@ impl Request<'_> {
         }
     }
 
-    /// Takes stock of the manifests; a mistake in one costs no call.
+    fn selection(&self, inventory: &Inventory) -> Result<Selection, Failure> {
+        let keys: Vec<String> = inventory.summaries.iter().map(|summary| summary.key.clone()).collect();
+        Selection::of(self.common, &keys)
+    }
+
+    /// Takes stock of the manifests; a mistake in one, or in what is selected, costs no call.
     pub(super) fn take_inventory(&self) -> Result<Inventory, Failure> {
         let shown = |path: &Path| self.settings.shown(path);
         let memo = self.memo().filter(|_| !self.planning.refresh);
         let inventory = Inventory::take(self.sources(&shown), memo.as_deref()).map_err(Failure::Findings)?;
+        self.selection(&inventory)?;
         if !inventory.warnings.is_empty() {
             show(self.terminal, &inventory.warnings);
         }
@@ -159,8 +165,7 @@ impl Request<'_> {
         known: impl Fn() -> Option<UpdatesKnown>,
         identity: &str,
     ) -> Result<Made, Failure> {
-        let keys: Vec<String> = inventory.summaries.iter().map(|summary| summary.key.clone()).collect();
-        let selection = Selection::of(self.common, &keys)?;
+        let selection = self.selection(inventory)?;
         let selected: Vec<&Summary> =
             inventory.summaries.iter().filter(|summary| selection.has(&summary.key)).collect();
         let policy = Policy {

@@ -302,7 +302,10 @@ fn gone(manifest: &Manifest, id: &str) -> Change {
     if manifest.id.is_some() {
         let change =
             step(manifest, Some(id), Action::Blocked, format!("the live job {id} of `metadata.id` is gone"));
-        note(change, "remove `metadata.id` to make the job anew, or remove the manifest")
+        note(
+            change,
+            "run plan again, the answer may lag; if it stays so, remove `metadata.id` or the manifest",
+        )
     } else {
         let reason = format!("the live job {id} was listed, and is gone now");
         note(step(manifest, Some(id), Action::Blocked, reason), "run plan again")

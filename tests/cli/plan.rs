@@ -135,6 +135,18 @@ fn an_undeclared_member_is_not_compared_and_not_sent() {
 }
 
 #[test]
+fn a_selection_that_matches_nothing_costs_no_call() {
+    let server = Server::of(vec![live_job(1, "job")]);
+    let repo = Repo::with(&[("job", "")]);
+    for command in [&["plan"][..], &["apply", "--auto-approve"]] {
+        repo.run_at(&server, &[command, &["--only", "jop"]].concat())
+            .ends(1)
+            .complains("did you mean `job`?");
+    }
+    assert!(server.take_requests().is_empty());
+}
+
+#[test]
 fn only_selects_and_says_nothing_of_the_rest() {
     let server = Server::of(vec![live_job(1, "aa"), live_job(2, "ab"), live_job(3, "b")]);
     let changed = "  timeout: 5\n";
