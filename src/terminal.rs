@@ -58,7 +58,6 @@ fn wipe(columns: &mut usize) -> String {
 #[derive(Clone, Copy, Debug)]
 pub struct Terminal {
     choice: ColourChoice,
-    show_scripts: bool,
     talk: Talk,
 }
 
@@ -75,8 +74,8 @@ pub enum Talk {
 
 impl Terminal {
     /// Settles colour by the flag, then by `NO_COLOR`, then by the stream.
-    pub fn new(choice: ColourChoice, show_scripts: bool, talk: Talk) -> Self {
-        Self { choice, show_scripts, talk }
+    pub fn new(choice: ColourChoice, talk: Talk) -> Self {
+        Self { choice, talk }
     }
 
     fn colour(&self, is_terminal: bool) -> bool {
@@ -99,11 +98,7 @@ impl Terminal {
     /// How text on stdout is laid out.
     pub fn layout(&self) -> Layout {
         let is_terminal = io::stdout().is_terminal();
-        Layout {
-            colour: self.colour(is_terminal),
-            width: Self::width(is_terminal),
-            show_scripts: self.show_scripts,
-        }
+        Layout { colour: self.colour(is_terminal), width: Self::width(is_terminal) }
     }
 
     /// How findings on stderr are laid out.

@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(size(999), "999 bytes");
         assert_eq!(size(12_345), "12 kB");
         assert_eq!(size(41_512_298), "41.5 MB");
-        let terminal = Terminal::new(ColourChoice::Never, false, Talk::Quiet);
+        let terminal = Terminal::new(ColourChoice::Never, Talk::Quiet);
         let began = Instant::now();
         let progress = Progress { terminal: &terminal, n_all: 100, n_done: 20, began, shown: None };
         assert_eq!(progress.words(Duration::from_secs(2)), "reading jobs: 20 of 100, about 9 s left");

@@ -72,7 +72,7 @@ pub fn run() -> Exit {
         (false, true) => Talk::Verbose,
         (false, false) => Talk::Normal,
     };
-    let terminal = Terminal::new(common.color, false, talk);
+    let terminal = Terminal::new(common.color, talk);
     match &arguments.command {
         Command::Validate(args) => validate::run(&arguments, args, &terminal),
         Command::Schema(args) => schema(args, &terminal),

@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn for_people() {
-        let layout = Layout { colour: false, width: 76, show_scripts: false };
+        let layout = Layout { colour: false, width: 76 };
         insta::assert_snapshot!(text(&report(), "2 calls (2 auth)", &layout), @r"
         ok       configuration  patchctl.yaml
                                 flags: gateway https://gateway.qg1.apps.qualys.eu

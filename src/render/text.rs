@@ -12,8 +12,6 @@ pub struct Layout {
     pub colour: bool,
     /// Columns to fill at most.
     pub width: usize,
-    /// Whether the differences of scripts are shown as text.
-    pub show_scripts: bool,
 }
 
 /// What a piece of text says by its colour; without colour the words alone must say it.
@@ -181,7 +179,7 @@ mod tests {
 
     #[test]
     fn text_is_wrapped_at_blanks() {
-        let layout = Layout { colour: false, width: 24, show_scripts: false };
+        let layout = Layout { colour: false, width: 24 };
         assert_eq!(layout.wrap("one two three four five six", 2, 4), "  one two three four\n    five six");
         assert_eq!(
             layout.wrap("averyveryverylongwordthatdoesnotfit x", 0, 2),

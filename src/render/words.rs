@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn changed_words_are_marked() {
-        let layout = Layout { colour: false, width: 100, show_scripts: false };
+        let layout = Layout { colour: false, width: 100 };
         let text =
             difference("one\ntwo days left\nthree\nfour", "one\ntwo hours left\nthree\nfour", 2, &layout);
         assert_eq!(text, "    one\n  - two [-days-] left\n  + two {+hours+} left\n    three\n");
