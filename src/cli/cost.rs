@@ -53,7 +53,7 @@ pub(super) fn of_apply(client: &Client, n_calls: usize) -> String {
     let announced = limits.as_ref().and_then(|limits| Some((limits.limit?, limits.window?)));
     let (limit, window) = announced.unwrap_or((300, Duration::from_secs(3600)));
     let left = limits.as_ref().and_then(|limits| limits.remaining).unwrap_or(limit);
-    let words = if announced.is_some() { "the gateway allows" } else { "usual are" };
+    let words = if announced.is_some() { "the gateway allows" } else { "usually allowed are" };
     let minutes = window.as_secs().div_ceil(60);
     let n_calls_64 = u64::try_from(n_calls).unwrap_or(u64::MAX);
     let waits = n_calls_64.saturating_sub(left).div_ceil(limit.max(1)).saturating_mul(minutes);
