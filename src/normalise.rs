@@ -205,12 +205,17 @@ pub fn is_run_once(schedule_type: Option<&str>) -> bool {
     matches!(schedule_type, Some("On-demand" | "Once"))
 }
 
+/// Whether jobs of this schedule type surely run again and again, so that they can be disabled again (REFERENCE 8).
+pub fn is_recurring(schedule_type: Option<&str>) -> bool {
+    matches!(schedule_type, Some("Daily" | "Weekly" | "Monthly"))
+}
+
 /// Whether a job may be edited without a doubt: it is surely not armed, or it surely runs again and again.
 ///
 /// Whatever is not understood, a status that is no text or a schedule type that is not known, is taken for the worse.
 pub fn is_safely_editable(job: &Normalised) -> bool {
     let disabled = job.text("status").is_some_and(|status| !is_armed(Some(status)));
-    disabled || matches!(job.schedule_type(), Some("Daily" | "Weekly" | "Monthly"))
+    disabled || is_recurring(job.schedule_type())
 }
 
 /// Whether a row's declared value goes out with an update; the status has a call of its own.

@@ -24,6 +24,10 @@ pub struct ListRow {
     pub status: Option<String>,
     /// When the job was changed last, milliseconds since 1970-01-01 UTC.
     pub updated_at: Option<i64>,
+    /// The job whose patches it takes.
+    pub linked_job_id: Option<String>,
+    /// When it runs next, milliseconds since 1970-01-01 UTC.
+    pub next_run_at: Option<i64>,
     /// Digest of everything in the row that does not move by itself.
     pub digest: String,
 }
@@ -43,6 +47,8 @@ impl ListRow {
             tag_names: tags.collect(),
             status: text("status").map(str::to_owned),
             updated_at: row.pointer("/updated/date").and_then(milliseconds),
+            linked_job_id: text("linkedJobId").filter(|id| !id.is_empty()).map(str::to_ascii_lowercase),
+            next_run_at: row.get("nextScheduleDateTime").and_then(milliseconds),
             digest: digest(row),
         })
     }

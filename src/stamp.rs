@@ -24,7 +24,7 @@ pub struct Stamp {
     pub key: String,
     /// Version of the member table that the digests were taken under.
     pub table_version: u32,
-    /// Digest of the declared spec, scripts left out.
+    /// Digest of the declared spec, status and scripts left out.
     pub declared: String,
     /// Digest of the whole settable job as expected after the write; status, stamp and scripts left out.
     pub job: String,
@@ -142,9 +142,10 @@ pub fn expected(owner: &str, key: &str, declared: &Map<String, Value>, job: &Nor
     }
 }
 
-/// Digest of what a manifest declares, without the contents of scripts.
+/// Digest of what a manifest declares, without the contents of scripts, and without the status: that is changed by a
+/// call of its own, which can not write a stamp.
 pub fn declared_digest(declared: &Map<String, Value>) -> String {
-    let keep = |member: &Member| member.owner != Owner::WriteOnly;
+    let keep = |member: &Member| !matches!(member.owner, Owner::WriteOnly | Owner::Status);
     fingerprint::short(&Value::Object(select(JOB, declared, &keep)))
 }
 

@@ -208,12 +208,12 @@ impl Terminal {
         io::stdin().is_terminal()
     }
 
-    /// Asks; only the word `yes` is a yes.
-    pub fn confirm(&self, question: &str) -> bool {
+    /// Asks; only one word is a yes.
+    pub fn confirm(&self, question: &str, word: &str) -> bool {
         self.say(question);
         let mut answer = String::new();
         match io::stdin().lock().read_line(&mut answer) {
-            Ok(_) => answer.trim() == "yes",
+            Ok(_) => answer.trim() == word,
             Err(_) => false,
         }
     }

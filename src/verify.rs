@@ -2,7 +2,7 @@
 //!
 //! Pure: jobs in, differences out. Which calls are made is `apply`'s business.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::diff::{self, FieldChange, top_level};
 use crate::elements::{self, Match};
@@ -38,22 +38,36 @@ pub struct Settled {
 }
 
 /// Compares the job as read after a write with the job that was wanted; `before` is the job as read just before it.
-pub fn settled(
-    declared: &Map<String, Value>,
-    basis: &Basis,
-    before: &Normalised,
-    now: &Normalised,
-) -> Settled {
-    // The content of a script can not be read back: that the server stored one is all that can be seen.
-    let wanted = overlay::overlay(declared, now, true).desired;
-    let not_converged: Vec<FieldChange> =
-        diff::diff(now, &wanted).into_iter().filter(|field| field.pointer != "/status").collect();
+pub fn settled(basis: &Basis, before: &Normalised, now: &Normalised) -> Settled {
+    let not_converged = not_converged(basis, now);
     let collateral = diff::diff(&expected(basis, before, now), now)
         .into_iter()
         .filter(|field| !is_expected(field, now.schedule_type()))
         .filter(|field| !not_converged.iter().any(|other| overlaps(&other.pointer, &field.pointer)))
         .collect();
     Settled { not_converged, collateral }
+}
+
+/// Declared members that a job does not have as declared, without its status: `before` is what is there, `after` what
+/// was sent.
+pub fn not_converged(basis: &Basis, now: &Normalised) -> Vec<FieldChange> {
+    // The content of a script can not be read back: that the server stored one is all that can be seen.
+    let wanted = overlay::overlay(&basis.declared, now, true).desired;
+    diff::diff(now, &wanted).into_iter().filter(|field| field.pointer != "/status").collect()
+}
+
+/// The status of a job as a member that does not hold, unless it is the one wanted.
+pub fn status_is_not(now: &Normalised, wanted: &str) -> Vec<FieldChange> {
+    let before = now.members().get("status").cloned().unwrap_or(Value::Null);
+    if before.as_str().is_some_and(|status| status.eq_ignore_ascii_case(wanted)) {
+        return Vec::new();
+    }
+    vec![FieldChange { pointer: "/status".to_owned(), before, after: wanted.into() }]
+}
+
+/// What moved since the plan, other than the status: before a job is armed or removed it must be what the plan showed.
+pub fn moved_at_all(expected: &Normalised, now: &Normalised) -> Vec<FieldChange> {
+    diff::diff(expected, now).into_iter().filter(|field| field.pointer != "/status").collect()
 }
 
 /// The job that a write which does what it says leaves behind.

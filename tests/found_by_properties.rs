@@ -111,11 +111,8 @@ fn a_new_action_is_not_taken_for_collateral() {
         }], "description": basis.description});
         normalise::live(&job(&after))
     };
-    assert_eq!(
-        verify::settled(declared, basis, &basis.live, &stored("c/a/Script")),
-        verify::Settled::default()
-    );
-    assert_ne!(verify::settled(declared, basis, &basis.live, &stored("")), verify::Settled::default());
+    assert_eq!(verify::settled(basis, &basis.live, &stored("c/a/Script")), verify::Settled::default());
+    assert_ne!(verify::settled(basis, &basis.live, &stored("")), verify::Settled::default());
 }
 
 /// `id` and `actionDetails` are the server's, and were sent with the rule.

@@ -1,9 +1,11 @@
 //! `patchctl apply`: shows the plan, asks, carries it out, and says what became of each step.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
+
+use serde_json::Value;
 
 use super::args::{ApplyArgs, Arguments, Output};
 use super::cost;
@@ -12,12 +14,11 @@ use super::session::{Failure, Session};
 use super::settings::Settings;
 use super::{Exit, pretty};
 use crate::api::ReadApi;
-use crate::apply::{self, Interrupt};
+use crate::apply::{self, Interrupt, Run};
 use crate::details::Details;
-use crate::manifest::Manifest;
 use crate::plan::{Action, Outcome, OutcomeKind, Plan};
 use crate::render;
-use crate::render::text::count;
+use crate::render::text::{clean, count};
 use crate::terminal::Terminal;
 
 /// Plans, asks and applies.
@@ -52,7 +53,8 @@ async fn plan_and_apply(
         ));
     }
     let settings = Settings::resolve(common)?;
-    let request = Request { settings: &settings, common, planning: &args.planning, terminal };
+    let can_ask = !args.auto_approve;
+    let request = Request { settings: &settings, common, planning: &args.planning, terminal, can_ask };
     let inventory = request.take_inventory()?;
     let session = Session::open(&settings, &args.planning, terminal).await?;
     let known = || session.client.simulator_updates();
@@ -74,7 +76,7 @@ async fn carry_out(
     args: &ApplyArgs,
     terminal: &Terminal,
 ) -> Result<Exit, Failure> {
-    let Made { plan, manifests, scripts, details, n_cached } = made;
+    let Made { plan, scripts, details, n_cached } = made;
     let human = arguments.common.output == Output::Human;
     let calls = session.client.calls().to_string();
     let applying = cost::of_apply(&session.client, plan.calls_needed());
@@ -87,39 +89,33 @@ async fn carry_out(
         // The question needs the plan beside it, and stdout is for the one JSON document.
         terminal.say(&text);
     }
-    let n_updates = plan.count(Action::Update);
-    if n_updates > 0 && !args.auto_approve {
-        let question = format!(
-            "\nApply {} to {}? It takes {}. Only `yes` is a yes: ",
-            count(n_updates, "update"),
-            session.gateway,
-            count(plan.calls_needed(), "call")
-        );
-        let help = "nothing was changed";
-        if let Some(lost) = Terminal::lost_output() {
-            // Nobody can say yes to what could not be shown.
-            let lines = vec!["the plan could not be shown".to_owned(), lost.cause];
-            return Err(Failure::Error(lines, Some(help.to_owned())));
-        }
-        if !terminal.confirm(&question) {
-            return Err(Failure::Error(vec!["the plan was not approved".to_owned()], Some(help.to_owned())));
-        }
+    let mut allow_run_once: BTreeSet<String> = args.planning.allow_run_once.iter().cloned().collect();
+    if plan.has_writes() && !args.auto_approve {
+        approve(plan, session, terminal)?;
+        allow_run_once.extend(approve_one_way(plan, &allow_run_once, terminal));
     }
-    let manifests: BTreeMap<&str, &Manifest> =
-        manifests.iter().map(|manifest| (manifest.key.as_str(), manifest)).collect();
     if human && !plan.changes.is_empty() {
         terminal.data("\n");
     }
     let layout = terminal.layout();
     let interrupt = Arc::new(Interrupt::default());
     listen(&interrupt, *terminal).await;
-    let outcomes = apply::apply(plan, &manifests, scripts, &session.client, &interrupt, |change, outcome| {
+    let run = Run {
+        plan,
+        scripts,
+        api: &session.client,
+        interrupt: &interrupt,
+        allow_run_once: &allow_run_once,
+        settle_time: args.settle_time(),
+        now: || jiff::Timestamp::now().as_millisecond(),
+    };
+    let outcomes = apply::apply(run, |change, outcome| {
         if human {
             terminal.data(&render::outcome::outcome(change, outcome, &layout));
         }
     })
     .await;
-    remember(details, plan, &outcomes, terminal);
+    remember(details, &outcomes, terminal);
     let calls = session.client.calls();
     if human {
         terminal.data(&render::outcome::summary(plan, &outcomes, &calls.to_string(), &layout));
@@ -127,6 +123,50 @@ async fn carry_out(
         terminal.data(&pretty(&render::json::apply(plan, &outcomes, cost::json(&session.client, *n_cached))));
     }
     Ok(exit(plan, &outcomes, interrupt.is_asked()))
+}
+
+/// Asks whether the plan is to be carried out.
+fn approve(plan: &Plan, session: &Session, terminal: &Terminal) -> Result<(), Failure> {
+    let help = "nothing was changed";
+    if let Some(lost) = Terminal::lost_output() {
+        // Nobody can say yes to what could not be shown.
+        let lines = vec!["the plan could not be shown".to_owned(), lost.cause];
+        return Err(Failure::Error(lines, Some(help.to_owned())));
+    }
+    let steps: Vec<String> = Action::ALL
+        .into_iter()
+        .filter(|action| action.writes() && plan.count(*action) > 0)
+        .map(|action| count(plan.count(action), action.as_str()))
+        .collect();
+    let question = format!(
+        "\nApply {} to {}? It takes {}. Only `yes` is a yes: ",
+        steps.join(", "),
+        session.gateway,
+        count(plan.calls_needed(), "call")
+    );
+    if terminal.confirm(&question, "yes") {
+        Ok(())
+    } else {
+        Err(Failure::Error(vec!["the plan was not approved".to_owned()], Some(help.to_owned())))
+    }
+}
+
+/// Asks for each job that would be armed for good and was not allowed on the command line; returns the keys agreed to.
+fn approve_one_way(plan: &Plan, allowed: &BTreeSet<String>, terminal: &Terminal) -> Vec<String> {
+    let asked = plan.changes.iter().filter(|change| change.is_one_way && !allowed.contains(&change.key));
+    asked
+        .filter(|change| {
+            let door = change.notes.iter().find(|note| note.starts_with("one-way door"));
+            let question = format!(
+                "\nEnable \"{}\"? {}.\nType its key, {}, to allow it; anything else leaves it Disabled: ",
+                clean(&change.name),
+                door.map_or("It can not be taken back", String::as_str),
+                change.key
+            );
+            terminal.confirm(&question, &change.key)
+        })
+        .map(|change| change.key.clone())
+        .collect()
 }
 
 /// Listens to Ctrl-C from now on: the first is a wish to stop, the second ends the process.
@@ -171,14 +211,15 @@ fn leave(interrupt: &Interrupt, terminal: Terminal) -> ! {
 }
 
 /// Keeps what was read back, so that the next run need not ask for it.
-fn remember(details: &mut Details, plan: &Plan, outcomes: &[Outcome], terminal: &Terminal) {
-    let read_back = plan
-        .changes
-        .iter()
-        .zip(outcomes)
-        .filter_map(|(change, outcome)| Some((change.id.as_deref()?, outcome.read_back.as_ref()?)));
-    let kept = read_back.map(|(id, job)| details.put_written(id, job)).collect::<Result<Vec<()>, _>>();
-    if let Err(error) = kept.and_then(|_| details.save()) {
+fn remember(details: &mut Details, outcomes: &[Outcome], terminal: &Terminal) {
+    let mut kept = Ok(());
+    for (job, outcome) in outcomes.iter().filter_map(|outcome| Some((outcome.read_back.as_ref()?, outcome))) {
+        let Some(id) = job.get("id").and_then(Value::as_str).map(str::to_ascii_lowercase) else { continue };
+        let put =
+            if outcome.made.is_some() { details.put_made(&id, job) } else { details.put_written(&id, job) };
+        kept = kept.and(put);
+    }
+    if let Err(error) = kept.and_then(|()| details.save()) {
         terminal.note(&format!("the cache could not be written: {error}"));
     }
 }
@@ -192,8 +233,7 @@ fn exit(plan: &Plan, outcomes: &[Outcome], is_interrupted: bool) -> Exit {
         Exit::Done
     } else if is_interrupted && !has_written {
         Exit::Failed
-    } else if has_written || any(OutcomeKind::Skipped) {
-        // A step that this release does not carry out counts as part of an apply in part, whatever else was done.
+    } else if has_written {
         Exit::Partial
     } else if any(OutcomeKind::Failed) {
         Exit::Failed

@@ -155,6 +155,9 @@ pub struct PlanningArgs {
     /// Allow this manifest to remove live scripts whose content can not be read back; may be repeated
     #[arg(long, value_name = "KEY")]
     pub allow_script_loss: Vec<String>,
+    /// Allow this manifest's job, which runs once, to be enabled: that can not be taken back; may be repeated
+    #[arg(long, value_name = "KEY", value_delimiter = ',')]
+    pub allow_run_once: Vec<String>,
     /// Start the embedded simulator afresh from its seed files
     #[arg(long)]
     pub reset: bool,
@@ -214,6 +217,16 @@ impl ConnectionArgs {
     }
 }
 
+/// Time for a write to show where `--settle-time` is not given (DESIGN section 6).
+const DEFAULT_SETTLE_TIME: Duration = Duration::from_secs(30);
+
+impl ApplyArgs {
+    /// For how long a write that does not show yet is read again; zero means once only.
+    pub fn settle_time(&self) -> Duration {
+        self.settle_time.unwrap_or(DEFAULT_SETTLE_TIME)
+    }
+}
+
 /// Longest wait that can be allowed: what a gateway asks for beyond it is taken for a mistake anyway.
 const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
@@ -252,6 +265,9 @@ pub struct ApplyArgs {
     /// Do not ask
     #[arg(long)]
     pub auto_approve: bool,
+    /// How long a write that does not show yet is read again, such as 30s or 2m; 0 is once only [default: 30s]
+    #[arg(long, value_name = "DURATION", value_parser = wait)]
+    pub settle_time: Option<Duration>,
 }
 
 /// Arguments of `doctor`

@@ -21,8 +21,13 @@ pub(super) async fn run(arguments: &Arguments, args: &PlanArgs, terminal: &Termi
 
 async fn show_plan(arguments: &Arguments, args: &PlanArgs, terminal: &Terminal) -> Result<Plan, Failure> {
     let settings = Settings::resolve(&arguments.common)?;
-    let request =
-        Request { settings: &settings, common: &arguments.common, planning: &args.planning, terminal };
+    let request = Request {
+        settings: &settings,
+        common: &arguments.common,
+        planning: &args.planning,
+        terminal,
+        can_ask: false,
+    };
     let inventory = request.take_inventory()?;
     let session = Session::open(&settings, &args.planning, terminal).await?;
     let known = || session.client.simulator_updates();

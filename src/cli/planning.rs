@@ -22,9 +22,9 @@ use crate::diagnostic::Diagnostics;
 use crate::inventory::{Inventory, Sources, Summary};
 use crate::job::{Platform, nearest};
 use crate::load::{self, LoadContext};
-use crate::manifest::{DesiredSet, Manifest};
+use crate::manifest::DesiredSet;
 use crate::patch::Envelope;
-use crate::plan::{self, Binding, Plan, Policy};
+use crate::plan::{self, Binding, Plan, Policy, RunOnce};
 use crate::script::Scripts;
 use crate::snapshot::{ListRow, LiveJob, Snapshot};
 use crate::terminal::Terminal;
@@ -36,6 +36,8 @@ pub(super) struct Request<'a> {
     pub(super) common: &'a Common,
     pub(super) planning: &'a PlanningArgs,
     pub(super) terminal: &'a Terminal,
+    /// Whether somebody is there who is asked before something that can not be taken back.
+    pub(super) can_ask: bool,
 }
 
 /// A plan and what carrying it out needs.
@@ -43,9 +45,7 @@ pub(super) struct Request<'a> {
 pub(super) struct Made {
     /// The plan.
     pub(super) plan: Plan,
-    /// The manifests that have steps in it.
-    pub(super) manifests: Vec<Manifest>,
-    /// The contents of their scripts.
+    /// The contents of the scripts in it.
     pub(super) scripts: Scripts,
     /// The live jobs, to be remembered as they are after the writes.
     pub(super) details: Details,
@@ -173,6 +173,7 @@ impl Request<'_> {
             // The gateway says it with the token, so it is known from the login on.
             envelope: self.envelope(known()),
             is_whole: self.common.only.is_empty(),
+            run_once: RunOnce { allowed: self.planning.allow_run_once.clone(), can_ask: self.can_ask },
             allow_script_loss: self.planning.allow_script_loss.clone(),
             tag_names: self
                 .settings
@@ -189,11 +190,12 @@ impl Request<'_> {
         if let Err(error) = kept {
             self.terminal.note(&format!("the cache could not be written: {error}"));
         }
-        let plan = made.builder.finish(&live.bindings, &live.rows).map_err(Failure::Findings)?;
+        let mut plan = made.builder.finish(&live.bindings, &live.rows).map_err(Failure::Findings)?;
+        plan.list_calls = live.list_calls;
         if !plan.warnings.is_empty() {
             show(self.terminal, &plan.warnings);
         }
-        Ok(Made { plan, manifests: made.manifests, scripts: made.scripts, details: live.details, n_cached })
+        Ok(Made { plan, scripts: made.scripts, details: live.details, n_cached })
     }
 
     /// Plans one manifest after the other; one that was equal to this very job before is not even parsed.
@@ -211,7 +213,6 @@ impl Request<'_> {
         let stamps = details.stamps();
         let mut planned = Planned {
             builder: plan::Builder::new(policy),
-            manifests: Vec::new(),
             scripts: Scripts::default(),
             clean: BTreeMap::new(),
         };
@@ -233,7 +234,7 @@ impl Request<'_> {
                         Some(id) => job(details, id, api).await?,
                     };
                     let steps = plan::Steps::of(policy, &stamps, &manifest, binding, job.as_ref());
-                    One::new(steps, manifest, scripts)
+                    One::new(steps, scripts)
                 }
             };
             match revision {
@@ -243,10 +244,7 @@ impl Request<'_> {
                 Some(_) | None => {}
             }
             planned.builder.add(one.steps);
-            if let Some((manifest, scripts)) = one.kept {
-                planned.manifests.push(manifest);
-                planned.scripts.extend(scripts);
-            }
+            planned.scripts.extend(one.scripts);
         }
         Ok(planned)
     }
@@ -275,11 +273,15 @@ impl Request<'_> {
     ) -> Result<Live, Failure> {
         let mut rows = Vec::new();
         let mut customers = BTreeSet::new();
+        let mut list_calls = BTreeMap::new();
         for platform in platforms_in_use(selected) {
+            let n_before = api.calls().list;
             for row in api.list_jobs(platform.as_str()).await.map_err(read_failed)? {
                 customers.extend(row.get("customerId").and_then(Value::as_str).map(str::to_ascii_lowercase));
                 rows.extend(ListRow::read(&row));
             }
+            let n_calls = api.calls().list.saturating_sub(n_before);
+            list_calls.insert(platform, usize::try_from(n_calls).unwrap_or(usize::MAX));
         }
         self.check_customer(&customers)?;
         let rows = Snapshot::new(rows).rows;
@@ -312,7 +314,7 @@ impl Request<'_> {
         }
         fetched?;
         drop(by_id);
-        Ok(Live { rows, bindings, details, ready })
+        Ok(Live { rows, bindings, details, ready, list_calls })
     }
 
     /// Asks for jobs, and plans each while the others are on their way.
@@ -357,7 +359,7 @@ impl Request<'_> {
                     inventory.manifest(summary, self.sources(&shown)).map_err(Failure::Findings)?;
                 let job = job.map(LiveJob::new);
                 let steps = plan::Steps::of(policy, &stamps, &manifest, binding, job.as_ref());
-                ready.insert(id, One::new(steps, manifest, scripts));
+                ready.insert(id, One::new(steps, scripts));
             }
         }
         Ok(())
@@ -447,6 +449,8 @@ struct Live {
     details: Details,
     /// What was planned while jobs were fetched, by the job's id.
     ready: BTreeMap<String, One>,
+    /// How many calls each platform's list took.
+    list_calls: BTreeMap<Platform, usize>,
 }
 
 /// A job that may have to be asked for, and who wants it.
@@ -459,14 +463,14 @@ struct Asked<'a> {
 /// What one manifest came to, with all that carrying it out needs.
 struct One {
     steps: plan::Steps,
-    kept: Option<(Manifest, Scripts)>,
+    scripts: Scripts,
 }
 
 impl One {
-    /// Nothing is kept of a manifest that needs nothing: there may be thousands.
-    fn new(steps: plan::Steps, manifest: Manifest, scripts: Scripts) -> Self {
-        let kept = (!steps.is_quiet()).then_some((manifest, scripts));
-        Self { steps, kept }
+    /// No script is kept of a manifest that needs nothing: there may be thousands.
+    fn new(steps: plan::Steps, scripts: Scripts) -> Self {
+        let scripts = if steps.is_quiet() { Scripts::default() } else { scripts };
+        Self { steps, scripts }
     }
 }
 
@@ -504,7 +508,6 @@ fn refuse_jobs_of_others(
 /// A plan in the making, and what is kept of the manifests.
 struct Planned<'p> {
     builder: plan::Builder<'p>,
-    manifests: Vec<Manifest>,
     scripts: Scripts,
     /// Revisions of the jobs that manifests were found equal to, by key.
     clean: BTreeMap<String, String>,

@@ -50,9 +50,9 @@ struct Meta {
     id: String,
     /// Digest of the list row that was seen with it; `None` where no row was seen that belongs to it.
     row: Option<String>,
-    /// Whether it was read back after a write of ours: no row was seen then, and the next one that has its date and
-    /// status belongs to it.
-    written: bool,
+    /// Why it was read. After a write of ours no row was seen, and the next one that has its date and status belongs
+    /// to it.
+    after: After,
     /// The job's status, which may move without the date.
     status: Option<String>,
     /// `updatedBy.date` of the body.
@@ -65,6 +65,18 @@ struct Meta {
     sha: String,
     offset: u64,
     bytes: usize,
+}
+
+/// What went before the reading of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum After {
+    /// Nothing of ours.
+    Nothing,
+    /// A change of ours.
+    Change,
+    /// We made the job: a row that says that nobody changed it since is a row of this very body.
+    Creation,
 }
 
 /// Where the bytes of a body are.
@@ -214,7 +226,7 @@ impl Details {
     /// # Errors
     /// Where the temporary file can not be written.
     pub fn put(&mut self, id: &str, job: Option<&Value>, row: Option<&ListRow>) -> io::Result<()> {
-        self.keep(id, job, row, false)
+        self.keep(id, job, row, After::Nothing)
     }
 
     /// Keeps what was read back after a write.
@@ -222,16 +234,18 @@ impl Details {
     /// # Errors
     /// Where the temporary file can not be written.
     pub fn put_written(&mut self, id: &str, job: &Value) -> io::Result<()> {
-        self.keep(id, Some(job), None, true)
+        self.keep(id, Some(job), None, After::Change)
     }
 
-    fn keep(
-        &mut self,
-        id: &str,
-        job: Option<&Value>,
-        row: Option<&ListRow>,
-        written: bool,
-    ) -> io::Result<()> {
+    /// Keeps what was read back of a job that was made in this run.
+    ///
+    /// # Errors
+    /// Where the temporary file can not be written.
+    pub fn put_made(&mut self, id: &str, job: &Value) -> io::Result<()> {
+        self.keep(id, Some(job), None, After::Creation)
+    }
+
+    fn keep(&mut self, id: &str, job: Option<&Value>, row: Option<&ListRow>, after: After) -> io::Result<()> {
         let Some(job) = job else {
             self.entries.insert(id.to_owned(), None);
             return Ok(());
@@ -242,7 +256,7 @@ impl Details {
         let meta = Meta {
             id: id.to_owned(),
             row: row.filter(|row| row.updated_at == updated).map(|row| row.digest.clone()),
-            written,
+            after,
             status: job.get("status").and_then(Value::as_str).map(str::to_owned),
             updated,
             read: self.now,
@@ -345,7 +359,11 @@ impl Details {
             .collect();
         // A body that is newer or older than its row must not stay: the next run could not tell.
         wanted.extend(
-            self.entries.values().flatten().filter(|(meta, _)| meta.row.is_some() || meta.written).cloned(),
+            self.entries
+                .values()
+                .flatten()
+                .filter(|(meta, _)| meta.row.is_some() || meta.after != After::Nothing)
+                .cloned(),
         );
         // Before anything is written, because the header and the offsets count what follows.
         wanted.retain(|(meta, place)| self.body(meta, *place).is_ok());
@@ -402,7 +420,14 @@ fn damaged_job() -> io::Error {
 fn is_current(meta: &Meta, row: &ListRow) -> bool {
     let same_row = match &meta.row {
         Some(digest) => *digest == row.digest,
-        None => meta.written && meta.updated.is_some() && meta.status == row.status,
+        None => {
+            let is_dated = match meta.after {
+                After::Nothing => false,
+                After::Change => meta.updated.is_some(),
+                After::Creation => true,
+            };
+            is_dated && meta.status == row.status
+        }
     };
     same_row && meta.updated == row.updated_at
 }

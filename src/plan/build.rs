@@ -3,7 +3,7 @@
 //! A whole live job is needed only while its own manifest is planned, so ten thousand of them never have to be held
 //! at once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::bind::Binding;
 use super::job::{Planned, Planner, block};
@@ -94,6 +94,7 @@ impl<'a> Builder<'a> {
             n_unmanaged: self.policy.is_whole.then_some(n_unmanaged),
             n_manifests: self.n_manifests,
             envelope: self.policy.envelope,
+            list_calls: BTreeMap::new(),
             tag_names,
             warnings: self.diagnostics,
         })

@@ -1,13 +1,13 @@
 //! The steps of one manifest.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::bind::Binding;
 use super::origin::{self, StampCounts};
-use super::{Action, Basis, Change, Field, Origin, Policy, Request};
+use super::{Action, Basis, Change, Field, Origin, Policy, Request, status};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::diff::{self, FieldChange};
-use crate::job::{Evidence, JOB, Platform, canonical, find, find_pointer, rules};
+use crate::job::{JOB, Platform, canonical, find, find_pointer, rules};
 use crate::manifest::Manifest;
 use crate::normalise::{self, Normalised};
 use crate::overlay::{self, Issue};
@@ -70,13 +70,18 @@ impl Planner<'_> {
             path: "/pm/v1/deploymentjob".to_owned(),
             body: patch::create(&manifest.spec, &description),
         });
+        change.basis = Some(Basis {
+            owner: self.policy.owner.clone(),
+            declared: manifest.spec.clone(),
+            live: nothing,
+            desired: job.clone(),
+            description,
+            scripts_are_known: false,
+        });
         let first = change.step();
         let mut steps = vec![change];
         if manifest.spec.get("status").and_then(Value::as_str) == Some("Enabled") {
-            let mut enable = status_step(manifest, None, Action::Enable, &Value::Null);
-            enable.after = vec![first];
-            enable.notes.extend(one_way_door(&job).map(str::to_owned));
-            steps.push(enable);
+            steps.push(status::of_new_job(self.policy, manifest, &job, first));
         }
         steps
     }
@@ -90,6 +95,9 @@ impl Planner<'_> {
     ) -> Vec<Change> {
         if let Some(blocked) = self.forbidden(manifest, id, job) {
             return vec![named_after(blocked, job)];
+        }
+        if let Some(finding) = status::unknown(manifest, job) {
+            diagnostics.push(finding);
         }
         let proof = origin::proof(job, manifest, &self.policy.owner, self.stamps);
         let scripts_are_known =
@@ -112,10 +120,9 @@ impl Planner<'_> {
             steps.push(self.guard(manifest, job, &desired, change, &lost));
         }
         if let Some(status) = status.first() {
-            let mut change = self.status_change(manifest, id, job, status, origin, steps.first());
-            if change.action == Action::Enable {
-                change.notes.extend(one_way_door(&desired).map(str::to_owned));
-            }
+            let content = steps.first();
+            let change =
+                status::of_live_job(self.policy, manifest, id, job, &desired, status, origin, content);
             steps.push(change);
         }
         steps.into_iter().map(|change| named_after(change, job)).collect()
@@ -218,6 +225,7 @@ impl Planner<'_> {
             Some(Request { method: "PATCH", path: format!("/pm/v1/deploymentjob/update/{id}"), body });
         change.basis = Some(Basis {
             owner: self.policy.owner.clone(),
+            declared: manifest.spec.clone(),
             live: job.normalised.clone(),
             desired: desired.clone(),
             description,
@@ -266,35 +274,6 @@ impl Planner<'_> {
         }
         lost.iter().fold(change, |change, script| note(change, &format!("irreversible: removes {script}")))
     }
-
-    fn status_change(
-        &self,
-        manifest: &Manifest,
-        id: &str,
-        job: &LiveJob,
-        field: &FieldChange,
-        origin: Origin,
-        content: Option<&Change>,
-    ) -> Change {
-        let action = if normalise::is_armed(field.after.as_str()) { Action::Enable } else { Action::Disable };
-        let mut change = status_step(manifest, Some(id), action, &field.before);
-        for field in &mut change.fields {
-            field.origin = origin;
-        }
-        if let Some(content) = content {
-            change.after = vec![content.step()];
-            if content.action == Action::Blocked {
-                return block(change, "waits for a change that is blocked".to_owned(), "see the step before");
-            }
-        }
-        let schedule_type = job.normalised.schedule_type();
-        if action == Action::Disable && normalise::is_run_once(schedule_type) {
-            let help =
-                "a job that runs once can not be disabled once it was enabled; declare `status: Enabled`";
-            return block(change, "the live job runs once and was enabled".to_owned(), help);
-        }
-        change
-    }
 }
 
 /// A bound job that the API does not know is never made anew by itself (DESIGN 3).
@@ -327,21 +306,8 @@ fn origin_words(origin: Origin, job: &LiveJob) -> Option<String> {
     }
 }
 
-/// What must be known before a job that runs once is enabled (REFERENCE 8).
-fn one_way_door(job: &Normalised) -> Option<&'static str> {
-    match job.schedule_type() {
-        Some("On-demand") => {
-            Some("one-way door: enabling starts it AT ONCE; it can not be disabled or edited afterwards")
-        }
-        Some("Once") => Some(
-            "one-way door: it runs at its time, at once if that is past; it can not be disabled or edited afterwards",
-        ),
-        Some(_) | None => None,
-    }
-}
-
 /// A step with nothing in it yet.
-fn step(manifest: &Manifest, id: Option<&str>, action: Action, reason: String) -> Change {
+pub(super) fn step(manifest: &Manifest, id: Option<&str>, action: Action, reason: String) -> Change {
     Change {
         key: manifest.key.clone(),
         id: id.map(str::to_owned),
@@ -356,29 +322,8 @@ fn step(manifest: &Manifest, id: Option<&str>, action: Action, reason: String) -
         schedule: None,
         notes: Vec::new(),
         basis: None,
+        is_one_way: false,
     }
-}
-
-/// A step of its own for the status, by the bulk call (DESIGN 6).
-fn status_step(manifest: &Manifest, id: Option<&str>, action: Action, before: &Value) -> Change {
-    let (status, reason) = match action {
-        Action::Enable => ("Enabled", "the manifest arms the job"),
-        Action::Create
-        | Action::Update
-        | Action::Disable
-        | Action::Delete
-        | Action::Blocked
-        | Action::Held => ("Disabled", "the manifest disarms the job"),
-    };
-    let mut change = step(manifest, id, action, reason.to_owned());
-    let field = FieldChange { pointer: "/status".to_owned(), before: before.clone(), after: status.into() };
-    change.fields = vec![planned_field(manifest, field, Origin::Unknown)];
-    change.request = Some(Request {
-        method: "POST",
-        path: format!("/pm/v1/deploymentjobs/update/status/{status}"),
-        body: json!({"ids": [id.unwrap_or("{id}")]}),
-    });
-    change
 }
 
 /// A manifest that is bound by id need not declare name and platform; the live job has them.
@@ -399,12 +344,12 @@ pub(super) fn block(mut change: Change, reason: String, help: &str) -> Change {
     change
 }
 
-fn note(mut change: Change, words: &str) -> Change {
+pub(super) fn note(mut change: Change, words: &str) -> Change {
     change.notes.push(words.to_owned());
     change
 }
 
-fn planned_field(manifest: &Manifest, field: FieldChange, origin: Origin) -> Field {
+pub(super) fn planned_field(manifest: &Manifest, field: FieldChange, origin: Origin) -> Field {
     let place = manifest.declared_at(&field.pointer).map(|(key, _)| key);
     Field { path: field.pointer, before: field.before, after: field.after, origin, place }
 }
@@ -448,26 +393,21 @@ fn check_rules(
             diagnostics.push(manifest.violation(&violation));
         }
     }
-    check_armed(manifest, live, desired, diagnostics);
+    if let Some(live) = live.filter(|live| normalise::is_armed(live.text("status"))) {
+        check_armed(manifest, live, desired, diagnostics);
+    }
 }
 
-/// A change must not take from an armed job what it needs to be armed. Where the job is only to be enabled, the
-/// server refuses by itself, so that is a warning.
-fn check_armed(
-    manifest: &Manifest,
-    live: Option<&Normalised>,
-    desired: &Normalised,
-    diagnostics: &mut Diagnostics,
-) {
+/// A change must not take from an armed job what it needs to be armed; a job that is only to be armed has a step of
+/// its own, which is blocked then.
+fn check_armed(manifest: &Manifest, live: &Normalised, desired: &Normalised, diagnostics: &mut Diagnostics) {
     if !normalise::is_armed(desired.text("status")) {
         return;
     }
-    let live = live.filter(|live| normalise::is_armed(live.text("status")));
-    let known = live.map(|live| rules::check_enabling(live.members())).unwrap_or_default();
+    let known = rules::check_enabling(live.members());
     for violation in rules::check_enabling(desired.members()) {
-        let evidence = if live.is_some() { violation.evidence } else { Evidence::Inferred };
         if !known.contains(&violation) {
-            diagnostics.push(manifest.violation(&rules::Violation { evidence, ..violation }));
+            diagnostics.push(manifest.violation(&violation));
         }
     }
 }

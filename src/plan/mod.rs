@@ -8,15 +8,17 @@ mod build;
 mod job;
 mod origin;
 mod outcome;
+mod status;
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 pub use bind::{Binding, Identity, bind, bind_plainly};
 pub use build::{Builder, Steps, build};
 pub use origin::StampCounts;
 pub use outcome::{Outcome, OutcomeKind, counts};
+pub use status::RunOnce;
 
 use crate::diagnostic::Diagnostics;
 use crate::fingerprint;
@@ -122,12 +124,14 @@ pub struct Request {
     pub body: Value,
 }
 
-/// What an update needs beside its request, to be carried out safely.
+/// What a step needs beside its request, to be carried out safely.
 #[derive(Clone, Debug)]
 pub struct Basis {
     /// The owner that the write stamps the job with.
     pub owner: String,
-    /// The live job as the plan saw it.
+    /// The declared members that the step was planned with.
+    pub declared: Map<String, Value>,
+    /// The live job as the plan saw it; nothing where it is to be made.
     pub live: Normalised,
     /// The job as it should be afterwards.
     pub desired: Normalised,
@@ -164,8 +168,10 @@ pub struct Change {
     pub schedule: Option<(String, String)>,
     /// What people should know beside the differences.
     pub notes: Vec<String>,
-    /// For updates only.
+    /// What carrying it out safely needs; for steps that write.
     pub basis: Option<Basis>,
+    /// Whether it arms a job that runs once, which can not be taken back.
+    pub is_one_way: bool,
 }
 
 impl Change {
@@ -184,6 +190,8 @@ pub struct Policy {
     pub envelope: Envelope,
     /// Whether the manifests are all that the repository has, and not a selection.
     pub is_whole: bool,
+    /// Who may arm jobs that run once.
+    pub run_once: RunOnce,
     /// Keys of the manifests that may remove live scripts whose content can not be read back.
     pub allow_script_loss: Vec<String>,
     /// Names of tags by UUID, from the configuration.
@@ -204,6 +212,8 @@ pub struct Plan {
     pub n_manifests: usize,
     /// What updates carry.
     pub envelope: Envelope,
+    /// How many calls reading a platform's list takes.
+    pub list_calls: BTreeMap<Platform, usize>,
     /// Names of tags by UUID, for display.
     pub tag_names: BTreeMap<String, String>,
     /// Warnings about the jobs as they would be.
@@ -226,11 +236,20 @@ impl Plan {
         self.changes.is_empty()
     }
 
-    /// How many calls carrying it out takes if nothing goes wrong: read, write, read back for each update.
+    /// How many calls carrying it out takes if nothing goes wrong: read, write, read back for each change, and write
+    /// and read back for each new job. Before the first job of a platform is made or removed its list is read anew.
     ///
     /// Source: DESIGN 7, "a change costs at most three calls".
     pub fn calls_needed(&self) -> usize {
-        self.count(Action::Update) * 3
+        let changes = [Action::Update, Action::Enable, Action::Disable, Action::Delete];
+        let changes: usize = changes.into_iter().map(|action| self.count(action)).sum();
+        let listed = |platform: &Platform| {
+            self.changes.iter().any(|change| {
+                matches!(change.action, Action::Create | Action::Delete) && change.platform == Some(*platform)
+            })
+        };
+        let lists: usize = self.list_calls.iter().filter(|(on, _)| listed(on)).map(|(_, n)| n).sum();
+        changes * 3 + self.count(Action::Create) * 2 + lists
     }
 
     /// Says whether two plans are the same: keys, ids, actions, requests and the values they were made against.

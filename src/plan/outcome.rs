@@ -89,6 +89,8 @@ pub struct Outcome {
     pub edit: Option<Edit>,
     /// The job as it was read back after the write.
     pub read_back: Option<Value>,
+    /// The id of the job that the step made.
+    pub made: Option<String>,
 }
 
 impl Outcome {
@@ -102,6 +104,7 @@ impl Outcome {
             fields: Vec::new(),
             edit: None,
             read_back: None,
+            made: None,
         }
     }
 

@@ -1,5 +1,7 @@
 //! Plans as JSON for programs: structs of their own shape, never a dump of inner types (DESIGN section 8).
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use crate::job::Platform;
@@ -27,9 +29,17 @@ pub fn plan(plan: &Plan, api: Value) -> Value {
 
 /// What became of a plan; `api` holds the calls of the whole run, by kind.
 pub fn apply(plan: &Plan, outcomes: &[Outcome], api: Value) -> Value {
-    let changes = plan.changes.iter().zip(outcomes).map(|(change, outcome)| {
+    let steps = plan.changes.iter().zip(outcomes);
+    let made: BTreeMap<&str, &str> = steps
+        .clone()
+        .filter_map(|(change, outcome)| Some((&*change.key, outcome.made.as_deref()?)))
+        .collect();
+    let changes = steps.map(|(change, outcome)| {
         let mut object = self::change(change);
         if let Some(members) = object.as_object_mut() {
+            if let (None, Some(id)) = (&change.id, made.get(change.key.as_str())) {
+                members.insert("id".to_owned(), (*id).into());
+            }
             members.insert("outcome".to_owned(), outcome.kind.as_str().into());
             members.insert("error".to_owned(), error(outcome));
             if let Some(Value::Array(notes)) = members.get_mut("notes") {

@@ -32,6 +32,9 @@ pub fn outcome(change: &Change, outcome: &Outcome, layout: &Layout) -> String {
         let lead = if position == 0 { "" } else { "caused by: " };
         let _ = writeln!(out, "{}", layout.wrap(&format!("{lead}{}", clean(line)), 14, 16));
     }
+    if let Some(id) = &outcome.made {
+        let _ = writeln!(out, "{}", layout.wrap(&format!("= the new job is {}", clean(id)), 14, 16));
+    }
     for note in &outcome.notes {
         let _ = writeln!(out, "{}", layout.wrap(&format!("= {}", clean(note)), 14, 16));
     }

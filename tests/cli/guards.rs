@@ -132,5 +132,5 @@ fn enabling_a_job_that_runs_once_is_shown_as_a_one_way_door() {
         "jobs.d/job.yaml",
         plain.replace("scheduleType: Weekly\n  recurringWeekDays: [Wed]", "scheduleType: On-demand"),
     );
-    repo.run_at(&server, &["plan"]).ends(0).says("one-way door: enabling starts it AT ONCE");
+    repo.run_at(&server, &["plan"]).ends(0).says("one-way door: starts AT ONCE on");
 }

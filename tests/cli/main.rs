@@ -13,6 +13,7 @@ mod faults;
 mod gateway;
 mod guards;
 mod interrupted;
+mod lifecycle;
 mod manifests;
 mod output;
 mod plan;

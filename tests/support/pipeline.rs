@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use patchctl::diagnostic::Diagnostics;
 use patchctl::manifest::{self, Context, DesiredSet, ReadScript, ScriptProblem};
 use patchctl::patch::Envelope;
-use patchctl::plan::{self, Action, Binding, Change, Plan, Policy};
+use patchctl::plan::{self, Action, Binding, Change, Plan, Policy, RunOnce};
 use patchctl::render;
 use patchctl::render::diagnostic::RenderOptions;
 use patchctl::render::text::Layout;
@@ -83,6 +83,7 @@ pub(crate) fn planned(files: &[File], jobs: &[Value], envelope: Envelope) -> Pla
         owner: OWNER.to_owned(),
         envelope,
         is_whole: true,
+        run_once: RunOnce { allowed: Vec::new(), can_ask: true },
         allow_script_loss: Vec::new(),
         tag_names: BTreeMap::new(),
     };

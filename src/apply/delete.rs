@@ -1,0 +1,142 @@
+//! Removing a job.
+
+use super::lists::Lists;
+use super::read::{self, Settling};
+use super::results::{self, JobResult};
+use super::update::refused;
+use super::{MOST_THROTTLED_TRIES, Run, chain, interrupted, is_deleted, throttled};
+use crate::api::{WriteApi, WriteError};
+use crate::plan::{Basis, Change, Outcome, OutcomeKind};
+use crate::snapshot::LiveJob;
+use crate::stamp;
+
+/// One removal and all it needs.
+pub(super) struct Delete<'a, A> {
+    pub(super) run: Run<'a, A>,
+    pub(super) change: &'a Change,
+    pub(super) basis: &'a Basis,
+    pub(super) id: &'a str,
+}
+
+impl<A: WriteApi> Delete<'_, A> {
+    pub(super) async fn carry_out(&self, lists: &mut Lists) -> Outcome {
+        let interrupt = self.run.interrupt;
+        for _ in 0..MOST_THROTTLED_TRIES {
+            if interrupt.is_asked() {
+                return interrupted();
+            }
+            let fresh = match self.run.api.get_job(self.id).await {
+                Ok(Some(raw)) => LiveJob::new(raw),
+                Ok(None) => return gone(),
+                Err(error) => {
+                    return Outcome { error: chain(&error), ..Outcome::plain(OutcomeKind::Failed) }
+                        .helped(format!("{}; nothing was written", error.help()));
+                }
+            };
+            if is_deleted(&fresh.raw) {
+                return gone();
+            }
+            if let Some(outcome) = self.obstacle(&fresh) {
+                return outcome;
+            }
+            if let Some(outcome) = self.child(lists).await {
+                return outcome;
+            }
+            if interrupt.is_asked() {
+                return interrupted();
+            }
+            interrupt.write(&self.change.key);
+            let outcome = match self.run.api.delete_jobs(&[self.id]).await {
+                Ok(answer) => match results::of_job(&answer, self.id) {
+                    JobResult::Success => self.read_back(Vec::new()).await,
+                    JobResult::Failure(words) => Outcome {
+                        error: vec!["the API refused to remove this job".to_owned(), words],
+                        ..Outcome::plain(OutcomeKind::Failed)
+                    }
+                    .helped("nothing was written"),
+                    JobResult::Unknown(words) => self.read_back(vec![words]).await,
+                },
+                Err(WriteError::Throttled { .. }) => {
+                    interrupt.rest();
+                    continue;
+                }
+                Err(error @ (WriteError::NotSent(_) | WriteError::Refused(_))) => refused(&error),
+                Err(error @ WriteError::Unclear(_)) => self.read_back(chain(&error)).await,
+            };
+            if outcome.kind == OutcomeKind::Applied {
+                lists.drop_job(self.id);
+            }
+            return outcome;
+        }
+        throttled()
+    }
+
+    /// Why the job as it is now is not the one that was to be removed.
+    fn obstacle(&self, fresh: &LiveJob) -> Option<Outcome> {
+        if let Some(outcome) = read::taken_away(fresh, &self.basis.owner) {
+            return Some(outcome);
+        }
+        let moved = crate::diff::diff(&self.basis.live, &fresh.normalised);
+        let is_stamped = fresh.stamp == stamp::split(&self.basis.description).1;
+        if moved.is_empty() && is_stamped {
+            return None;
+        }
+        let words = if is_stamped {
+            "the job is not what the plan saw"
+        } else {
+            "the job's stamp is not what the plan saw"
+        };
+        let edit = Some(fresh.last_edit());
+        let outcome = Outcome { fields: moved, edit, ..Outcome::said(OutcomeKind::Stale, words) };
+        Some(outcome.helped("nothing was written; run plan again and look at what moved"))
+    }
+
+    /// A job that was linked to this one since the plan.
+    async fn child(&self, lists: &mut Lists) -> Option<Outcome> {
+        let platform = self.change.platform?;
+        match lists.of(platform, self.run.api).await {
+            Ok(rows) => rows.iter().find(|row| row.linked_job_id.as_deref() == Some(self.id)).map(|row| {
+                let words = format!("the live job `{}` ({}) is linked to it", row.name, row.id);
+                Outcome::said(OutcomeKind::Stale, words).helped("nothing was written; run plan again")
+            }),
+            Err(error) => Some(
+                Outcome { error: chain(&error), ..Outcome::plain(OutcomeKind::Failed) }
+                    .helped(format!("{}; nothing was written", error.help())),
+            ),
+        }
+    }
+
+    /// Reads the job after the call, again while it is still there; `unclear` is why the answer proves nothing.
+    async fn read_back(&self, unclear: Vec<String>) -> Outcome {
+        let mut settling = Settling::begin(self.run);
+        loop {
+            match self.run.api.get_job(self.id).await {
+                Ok(job) if job.as_ref().is_none_or(is_deleted) => {
+                    let note = "the answer did not say so; confirmed by reading".to_owned();
+                    let notes = (!unclear.is_empty()).then_some(note).into_iter().collect();
+                    return Outcome { notes, ..Outcome::plain(OutcomeKind::Applied) };
+                }
+                Ok(_) if settling.wait(self.run).await => {}
+                Ok(_) => {
+                    let error = if unclear.is_empty() {
+                        vec!["the server accepted the removal and still shows the job".to_owned()]
+                    } else {
+                        unclear
+                    };
+                    return Outcome { error, ..Outcome::plain(OutcomeKind::Unsettled) }
+                        .helped("the job is still there, or not gone yet; run plan before applying again");
+                }
+                Err(error) => {
+                    let error = unclear.into_iter().chain(chain(&error)).collect();
+                    return Outcome { error, ..Outcome::plain(OutcomeKind::Unsettled) }.helped(
+                        "it was sent, and the job could not be read back; run plan to see whether it is gone",
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn gone() -> Outcome {
+    Outcome { notes: vec!["the job was gone already".to_owned()], ..Outcome::plain(OutcomeKind::Unchanged) }
+}

@@ -1,0 +1,50 @@
+//! The lists of live jobs, read anew before something is concluded from a name or from an absence.
+
+use std::collections::BTreeMap;
+
+use crate::api::{ApiError, ReadApi};
+use crate::job::Platform;
+use crate::snapshot::ListRow;
+
+/// What this run has read of the lists, by platform.
+#[derive(Default)]
+pub(super) struct Lists(BTreeMap<Platform, Vec<ListRow>>);
+
+impl Lists {
+    /// The rows of a platform, read once in a run.
+    pub(super) async fn of<A: ReadApi>(
+        &mut self,
+        platform: Platform,
+        api: &A,
+    ) -> Result<&[ListRow], ApiError> {
+        if !self.0.contains_key(&platform) {
+            self.0.insert(platform, read(platform, api).await?);
+        }
+        Ok(self.0.get(&platform).map_or(&[], Vec::as_slice))
+    }
+
+    /// Forgets a platform's rows, so that they are read anew.
+    pub(super) fn forget(&mut self, platform: Platform) {
+        self.0.remove(&platform);
+    }
+
+    /// Adds a job that was made meanwhile.
+    pub(super) fn add(&mut self, platform: Platform, row: ListRow) {
+        if let Some(rows) = self.0.get_mut(&platform) {
+            rows.push(row);
+        }
+    }
+
+    /// Drops a job that was removed meanwhile.
+    pub(super) fn drop_job(&mut self, id: &str) {
+        for rows in self.0.values_mut() {
+            rows.retain(|row| row.id != id);
+        }
+    }
+}
+
+/// Reads the rows of a platform, whatever was read before.
+pub(super) async fn read<A: ReadApi>(platform: Platform, api: &A) -> Result<Vec<ListRow>, ApiError> {
+    let rows = api.list_jobs(platform.as_str()).await?;
+    Ok(rows.iter().filter_map(ListRow::read).collect())
+}

@@ -1,0 +1,174 @@
+//! Carries out a plan through the API, one outcome per step.
+//!
+//! The protocol of a change is DESIGN section 6: read afresh, compare with what the plan saw, write once, read
+//! back, compare again. Decides nothing that the plan has not decided; everything it compares is `verify`'s.
+//! Each kind of step has a module of its own; they share [`Run`] and what was made so far.
+
+mod create;
+mod delete;
+mod interrupt;
+mod lists;
+mod read;
+mod results;
+mod status;
+mod unlock;
+mod update;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::Value;
+
+pub use self::interrupt::Interrupt;
+use self::lists::Lists;
+use crate::api::WriteApi;
+use crate::plan::{Action, Change, Outcome, OutcomeKind, Plan};
+use crate::script::Scripts;
+use crate::snapshot::LiveJob;
+
+/// Everything that carrying out a plan is told.
+pub struct Run<'a, A> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The contents of the scripts that stand in it by digest.
+    pub scripts: &'a Scripts,
+    /// The gateway.
+    pub api: &'a A,
+    /// Whether somebody wants it to stop.
+    pub interrupt: &'a Interrupt,
+    /// Keys of the manifests whose jobs may be armed though they run once.
+    pub allow_run_once: &'a BTreeSet<String>,
+    /// For how long a write that does not show yet is read again; 0 is once only.
+    pub settle_time: Duration,
+    /// The time, in milliseconds since 1970-01-01 UTC.
+    pub now: fn() -> i64,
+}
+
+// Not derived: the API need not be copied for its borrow to be.
+impl<A> Clone for Run<'_, A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A> Copy for Run<'_, A> {}
+
+/// What the steps so far have come to.
+#[derive(Default)]
+struct Progress {
+    /// Jobs as they were read back after a write of this run, by key.
+    made: BTreeMap<String, LiveJob>,
+    /// The lists of live jobs, as they were read in this run.
+    lists: Lists,
+}
+
+/// Carries out a plan, step by step in its order; `tell` hears of each outcome as it comes.
+///
+/// Once an interrupt is asked for, a write that was sent is still settled by reading, and everything else is skipped.
+pub async fn apply<A: WriteApi>(run: Run<'_, A>, mut tell: impl FnMut(&Change, &Outcome)) -> Vec<Outcome> {
+    let mut outcomes = Vec::new();
+    let mut progress = Progress::default();
+    let mut failed_steps: BTreeSet<String> = BTreeSet::new();
+    let mut stopped: Option<String> = None;
+    for change in &run.plan.changes {
+        let outcome = if let Some(reason) = &stopped {
+            Outcome::said(OutcomeKind::Skipped, reason.clone())
+        } else if run.interrupt.is_asked() {
+            interrupted()
+        } else if let Some(step) = change.after.iter().find(|step| failed_steps.contains(*step)) {
+            Outcome::said(OutcomeKind::Skipped, format!("waits for `{step}`, which was not carried out"))
+        } else {
+            step(run, change, &mut progress).await
+        };
+        if outcome.kind.has_written() {
+            run.interrupt.has_written.store(true, Ordering::Relaxed);
+        }
+        run.interrupt.rest();
+        if outcome.kind == OutcomeKind::Collateral {
+            stopped =
+                Some(format!("stopped, because the write to `{}` changed what was not sent", change.key));
+        }
+        if !matches!(outcome.kind, OutcomeKind::Applied | OutcomeKind::Unchanged) {
+            failed_steps.insert(change.step());
+        }
+        if let Some(job) = &outcome.read_back {
+            progress.made.insert(change.key.clone(), LiveJob::new(job.clone()));
+        }
+        tell(change, &outcome);
+        outcomes.push(outcome);
+    }
+    outcomes
+}
+
+fn interrupted() -> Outcome {
+    Outcome::said(OutcomeKind::Skipped, "interrupted before it was started")
+}
+
+async fn step<A: WriteApi>(run: Run<'_, A>, change: &Change, progress: &mut Progress) -> Outcome {
+    let advised = |kind: OutcomeKind| {
+        let help = (!change.notes.is_empty()).then(|| change.notes.join("; "));
+        Outcome { help, ..Outcome::said(kind, change.reason.clone()) }
+    };
+    let made = progress.made.get(&change.key);
+    let id = change.id.clone().or_else(|| Some(made?.raw.get("id")?.as_str()?.to_ascii_lowercase()));
+    match (change.action, &change.basis, &id) {
+        (Action::Update, Some(basis), Some(id)) => {
+            update::Update { run, change, basis, id }.carry_out(&mut progress.lists).await
+        }
+        (Action::Create, Some(basis), _) => {
+            create::Create { run, change, basis }.carry_out(&mut progress.lists).await
+        }
+        (Action::Enable | Action::Disable, basis, Some(id)) => {
+            // After a step that wrote, the job is expected as that step left it.
+            let expected =
+                made.map(|job| &job.normalised).or_else(|| basis.as_ref().map(|basis| &basis.live));
+            match expected {
+                Some(expected) => {
+                    let expected = expected.clone();
+                    status::Status { run, change, id, expected: &expected }.carry_out().await
+                }
+                None => without_basis(),
+            }
+        }
+        (Action::Delete, Some(basis), Some(id)) => {
+            delete::Delete { run, change, basis, id }.carry_out(&mut progress.lists).await
+        }
+        (Action::Blocked, _, _) => advised(OutcomeKind::Blocked),
+        (Action::Held, _, _) => advised(OutcomeKind::Held),
+        (Action::Create | Action::Update | Action::Enable | Action::Disable | Action::Delete, _, _) => {
+            without_basis()
+        }
+    }
+}
+
+fn without_basis() -> Outcome {
+    Outcome::said(OutcomeKind::Failed, "internal error: a step without its basis")
+        .helped("please report this; nothing was written")
+}
+
+/// How often a write that was turned away by the rate limit is made anew, each time from a fresh read.
+///
+/// Each read waits for as long as the gateway asks, so this bounds refusals in a row, not time.
+const MOST_THROTTLED_TRIES: usize = 5;
+
+fn throttled() -> Outcome {
+    Outcome::said(OutcomeKind::Failed, "the gateway's rate limit turned the write away every time")
+        .helped("nothing was written; run it again later")
+}
+
+/// An error and its causes, outermost first.
+pub fn chain(error: &dyn std::error::Error) -> Vec<String> {
+    let mut lines = vec![error.to_string()];
+    let mut source = error.source();
+    while let Some(cause) = source {
+        lines.push(cause.to_string());
+        source = cause.source();
+    }
+    lines
+}
+
+/// Where the marker of a deleted job says when, if it does.
+fn is_deleted(job: &Value) -> bool {
+    job.pointer("/deletedBy/date").is_some_and(|date| !date.is_null())
+}

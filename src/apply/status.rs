@@ -1,0 +1,194 @@
+//! Arming and disarming a job, through the bulk call; each id is judged by its own result.
+
+use serde_json::Value;
+
+use super::read::{self, Settling};
+use super::results::{self, JobResult};
+use super::update::refused;
+use super::{MOST_THROTTLED_TRIES, Run, chain, interrupted, throttled};
+use crate::api::{SettableStatus, WriteApi, WriteError};
+use crate::diff::FieldChange;
+use crate::normalise::{self, Normalised};
+use crate::plan::{Action, Change, Outcome, OutcomeKind};
+use crate::snapshot::LiveJob;
+use crate::verify;
+
+/// One change of a status and all it needs.
+pub(super) struct Status<'a, A> {
+    pub(super) run: Run<'a, A>,
+    pub(super) change: &'a Change,
+    pub(super) id: &'a str,
+    /// The job as the plan saw it, or as an earlier step of this run left it.
+    pub(super) expected: &'a Normalised,
+}
+
+/// What became of one call.
+pub(super) enum Switched {
+    /// The rate limit turned it away; nothing was done.
+    Throttled,
+    /// Anything else.
+    Done(Outcome),
+}
+
+impl<A: WriteApi> Status<'_, A> {
+    pub(super) async fn carry_out(&self) -> Outcome {
+        let status = match self.change.action {
+            Action::Enable => SettableStatus::Enabled,
+            Action::Create
+            | Action::Update
+            | Action::Disable
+            | Action::Delete
+            | Action::Blocked
+            | Action::Held => SettableStatus::Disabled,
+        };
+        for _ in 0..MOST_THROTTLED_TRIES {
+            if self.run.interrupt.is_asked() {
+                return interrupted();
+            }
+            let fresh = match read::job(self.run, self.id).await {
+                Ok(job) => job,
+                Err(outcome) => return outcome.helped("nothing was written"),
+            };
+            if let Some(outcome) = self.obstacle(status, &fresh) {
+                return outcome;
+            }
+            if self.run.interrupt.is_asked() {
+                return interrupted();
+            }
+            self.run.interrupt.write(&self.change.key);
+            match switch(self.run, self.id, status, &fresh).await {
+                Switched::Throttled => self.run.interrupt.rest(),
+                Switched::Done(outcome) => return outcome,
+            }
+        }
+        throttled()
+    }
+
+    /// Why nothing is sent.
+    fn obstacle(&self, status: SettableStatus, fresh: &LiveJob) -> Option<Outcome> {
+        if let Some(basis) = &self.change.basis
+            && let Some(outcome) = read::taken_away(fresh, &basis.owner)
+        {
+            return Some(outcome);
+        }
+        if is_status(&fresh.normalised, status) {
+            return Some(Outcome::plain(OutcomeKind::Unchanged));
+        }
+        let mut moved = verify::moved_at_all(self.expected, &fresh.normalised);
+        if status == SettableStatus::Disabled {
+            // To disarm a job is right whatever it does, as long as it is this job and can be armed again.
+            moved.retain(|field| {
+                ["/name", "/type", "/platform", "/scheduleType"].contains(&field.pointer.as_str())
+            });
+        }
+        if !moved.is_empty() {
+            let words = "the job is not what the plan saw";
+            let edit = Some(fresh.last_edit());
+            let outcome = Outcome { fields: moved, edit, ..Outcome::said(OutcomeKind::Stale, words) };
+            return Some(outcome.helped("nothing was written; run plan again and look at what moved"));
+        }
+        let is_allowed = self.run.allow_run_once.contains(&self.change.key);
+        if !normalise::is_recurring(fresh.normalised.schedule_type()) && !is_allowed {
+            let words = "a job that runs once is armed only where that was allowed by name";
+            let help = format!("allow it with --allow-run-once {}", self.change.key);
+            return Some(Outcome::said(OutcomeKind::Blocked, words).helped(help));
+        }
+        None
+    }
+}
+
+/// Sends one change of a status and settles it.
+pub(super) async fn switch<A: WriteApi>(
+    run: Run<'_, A>,
+    id: &str,
+    status: SettableStatus,
+    before: &LiveJob,
+) -> Switched {
+    let outcome = match run.api.set_status(status, &[id]).await {
+        Ok(answer) => match results::of_job(&answer, id) {
+            JobResult::Success => read_back(run, id, status, before, Vec::new()).await,
+            JobResult::Failure(words) => Outcome {
+                error: vec!["the API refused it for this job".to_owned(), words],
+                ..Outcome::plain(OutcomeKind::Failed)
+            }
+            .helped("nothing was written"),
+            JobResult::Unknown(words) => read_back(run, id, status, before, vec![words]).await,
+        },
+        Err(WriteError::Throttled { .. }) => return Switched::Throttled,
+        Err(error @ (WriteError::NotSent(_) | WriteError::Refused(_))) => refused(&error),
+        Err(error @ WriteError::Unclear(_)) => read_back(run, id, status, before, chain(&error)).await,
+    };
+    Switched::Done(outcome)
+}
+
+/// Reads the job after the call, again while the status has not moved; `unclear` is why the answer proves nothing.
+async fn read_back<A: WriteApi>(
+    run: Run<'_, A>,
+    id: &str,
+    status: SettableStatus,
+    before: &LiveJob,
+    unclear: Vec<String>,
+) -> Outcome {
+    let mut settling = Settling::begin(run);
+    loop {
+        let now = match read::job(run, id).await {
+            Ok(now) => now,
+            Err(outcome) => {
+                let error = unclear.into_iter().chain(outcome.error).collect();
+                return Outcome { error, ..Outcome::plain(OutcomeKind::Unsettled) }
+                    .helped("it was sent, and the job could not be read back; run plan to see its status");
+            }
+        };
+        if is_status(&now.normalised, status) {
+            let note = "the answer did not say so; confirmed by reading".to_owned();
+            let mut notes: Vec<String> = (!unclear.is_empty()).then_some(note).into_iter().collect();
+            notes.extend(moved_meanwhile(before, &now));
+            return Outcome { notes, read_back: Some(now.raw), ..Outcome::plain(OutcomeKind::Applied) };
+        }
+        if settling.wait(run).await {
+            continue;
+        }
+        let edit = Some(now.last_edit());
+        let is_edited = now.last_edit() != before.last_edit();
+        if unclear.is_empty() && is_edited {
+            let fields = verify::status_is_not(&now.normalised, status.as_str());
+            let words = "the server accepted the new status and kept the former one";
+            return Outcome {
+                fields,
+                edit,
+                read_back: Some(now.raw),
+                ..Outcome::said(OutcomeKind::NotConverged, words)
+            };
+        }
+        let words = if unclear.is_empty() {
+            vec!["the server accepted the new status and does not show it".to_owned()]
+        } else {
+            unclear
+        };
+        return Outcome { error: words, edit, ..Outcome::plain(OutcomeKind::Unsettled) }
+            .helped("the status has not moved, or not yet; run plan before applying again");
+    }
+}
+
+/// Whether a job has the status asked for; whatever is not `Disabled` is armed or was.
+fn is_status(job: &Normalised, status: SettableStatus) -> bool {
+    let text = job.text("status");
+    match status {
+        SettableStatus::Enabled => normalise::is_armed(text),
+        // A status that can not be read is not known to be disarmed.
+        SettableStatus::Disabled => text.is_some() && !normalise::is_armed(text),
+    }
+}
+
+/// A call about the status must not change anything else; what did is told, because somebody may have edited the job.
+fn moved_meanwhile(before: &LiveJob, now: &LiveJob) -> Option<String> {
+    let moved = verify::moved_at_all(&before.normalised, &now.normalised);
+    let names: Vec<&str> =
+        moved.iter().map(|field: &FieldChange| field.pointer.trim_start_matches('/')).collect();
+    (!names.is_empty()).then(|| format!("changed at the same time: {}; run plan to see it", names.join(", ")))
+}
+
+/// The text of a job's status, for messages.
+pub(super) fn words(job: &Value) -> &str {
+    job.get("status").and_then(Value::as_str).unwrap_or("unknown")
+}

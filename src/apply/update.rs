@@ -1,0 +1,245 @@
+//! Changing members of a job.
+
+use serde_json::Value;
+
+use super::lists::Lists;
+use super::read::{self, Settling};
+use super::{MOST_THROTTLED_TRIES, Run, chain, interrupted, throttled, unlock};
+use crate::api::{ApiError, WriteApi, WriteError};
+use crate::diff::FieldChange;
+use crate::normalise;
+use crate::overlay;
+use crate::patch::{self, Envelope};
+use crate::plan::{Basis, Change, Outcome, OutcomeKind};
+use crate::snapshot::LiveJob;
+use crate::stamp::{self, Found};
+use crate::verify;
+
+/// One update and all it needs.
+pub(super) struct Update<'a, A> {
+    pub(super) run: Run<'a, A>,
+    pub(super) change: &'a Change,
+    pub(super) basis: &'a Basis,
+    pub(super) id: &'a str,
+}
+
+impl<A: WriteApi> Update<'_, A> {
+    pub(super) async fn carry_out(&self, lists: &mut Lists) -> Outcome {
+        let interrupt = self.run.interrupt;
+        for _ in 0..MOST_THROTTLED_TRIES {
+            // Also here: a write that was turned away goes on with a read that may wait for an hour.
+            if interrupt.is_asked() {
+                return interrupted();
+            }
+            let fresh = match read::job(self.run, self.id).await {
+                Ok(job) => job,
+                Err(outcome) => return outcome.helped("nothing was written"),
+            };
+            let body = match self.body(&fresh) {
+                Ok(body) => body,
+                Err(outcome) => return outcome,
+            };
+            if interrupt.is_asked() {
+                return interrupted();
+            }
+            interrupt.write(&self.change.key);
+            return match self.run.api.update_job(self.id, &body).await {
+                // The answer may be an echo of the request (REFERENCE 9), so only a read of its own proves anything.
+                Ok(_) => self.read_back(&fresh).await,
+                // Nothing was done. The wait is sat out by the next read, so that what is compared is never old.
+                Err(WriteError::Throttled { .. }) => {
+                    interrupt.rest();
+                    continue;
+                }
+                // What a login may do is told by the error; any other refusal may be about the state of the job.
+                Err(error @ WriteError::Refused(ApiError::Call { .. }))
+                    if normalise::is_armed(fresh.normalised.text("status")) =>
+                {
+                    unlock::edit(self, &fresh, &body, &error, lists).await
+                }
+                Err(error @ (WriteError::NotSent(_) | WriteError::Refused(_))) => refused(&error),
+                Err(error @ WriteError::Unclear(_)) => self.settle(&fresh, &error).await,
+            };
+        }
+        throttled()
+    }
+
+    /// Reads the job after a write, again while the answer may be an old copy.
+    pub(super) async fn read_back(&self, before: &LiveJob) -> Outcome {
+        let mut settling = Settling::begin(self.run);
+        loop {
+            match read::job(self.run, self.id).await {
+                Ok(now) if self.may_be_old(before, &now) => {
+                    if !settling.wait(self.run).await {
+                        let words =
+                            "the answer may be an old copy: who and when of the last edit have not moved";
+                        let edit = Some(now.last_edit());
+                        return Outcome { edit, ..Outcome::said(OutcomeKind::Unsettled, words) }
+                            .helped("run plan in a few minutes");
+                    }
+                }
+                Ok(now) => return Outcome { read_back: Some(now.raw.clone()), ..self.judge(before, &now) },
+                Err(outcome) => {
+                    let help = "the change was sent and accepted; run plan to see whether it holds";
+                    return Outcome { kind: OutcomeKind::Unsettled, ..outcome }.helped(help);
+                }
+            }
+        }
+    }
+
+    /// Whether a read after a write can not be told from one before it: the server answers from copies that lag.
+    fn may_be_old(&self, before: &LiveJob, now: &LiveJob) -> bool {
+        let moved = crate::diff::diff(&before.normalised, &now.normalised);
+        now.last_edit() == before.last_edit()
+            && now.stamp != self.stamp()
+            // Damage is told whatever the bookkeeping says; a status moves by itself.
+            && moved.iter().all(|field| field.pointer == "/status")
+    }
+
+    /// The stamp that the write leaves.
+    fn stamp(&self) -> Found {
+        stamp::split(&self.basis.description).1
+    }
+
+    /// A write whose answer was lost took effect if its stamp is there now, and was not there before.
+    ///
+    /// One read that shows the former job proves nothing, because the answer may be an old copy.
+    pub(super) async fn settle(&self, before: &LiveJob, error: &WriteError) -> Outcome {
+        let unsettled = |help: &str| {
+            Outcome { error: chain(error), ..Outcome::plain(OutcomeKind::Unsettled) }.helped(help)
+        };
+        let mut settling = Settling::begin(self.run);
+        loop {
+            let Ok(now) = read::job(self.run, self.id).await else {
+                return unsettled("it could not be read back either; run plan to see whether it took effect");
+            };
+            let is_stamped = now.stamp == self.stamp();
+            // Where the same stamp was there before, only what moved since can tell.
+            let stamp_tells = before.stamp != self.stamp();
+            let is_edited = now.last_edit() != before.last_edit();
+            let is_as_before = verify::moved(self.change, self.basis, &now.normalised).is_empty();
+            if is_as_before && !(is_stamped && (stamp_tells || is_edited)) {
+                if settling.wait(self.run).await {
+                    continue;
+                }
+                return unsettled("read back: not there, or not yet; run plan before applying again");
+            }
+            let judged = is_stamped.then(|| self.judge(before, &now));
+            return match judged {
+                Some(outcome) if stamp_tells || outcome.kind != OutcomeKind::NotConverged => {
+                    let is_good = outcome.kind == OutcomeKind::Applied;
+                    let note = is_good.then(|| "the answer was lost; confirmed by reading".to_owned());
+                    let notes = note.into_iter().chain(outcome.notes.clone()).collect();
+                    Outcome { notes, read_back: Some(now.raw.clone()), ..outcome }
+                }
+                Some(_) | None => {
+                    unsettled("the job is neither what it was nor what it should be; run plan and look at it")
+                }
+            };
+        }
+    }
+
+    /// The body to send, made from the job as it is now; it must be the one that the plan showed.
+    #[expect(clippy::result_large_err, reason = "once per step, and the outcome is returned as it is")]
+    fn body(&self, fresh: &LiveJob) -> Result<Value, Outcome> {
+        if let Some(outcome) = read::taken_away(fresh, &self.basis.owner) {
+            return Err(outcome);
+        }
+        let edit = fresh.last_edit();
+        let moved = verify::moved(self.change, self.basis, &fresh.normalised);
+        if !moved.is_empty() {
+            let left = crate::diff::diff(
+                &fresh.normalised,
+                &overlay::overlay(&self.basis.declared, &fresh.normalised, true).desired,
+            );
+            let sets_scripts =
+                self.change.fields.iter().any(|field| crate::script::declared_digest(&field.after).is_some());
+            if left.is_empty() && !sets_scripts {
+                return Err(Outcome::plain(OutcomeKind::Unchanged));
+            }
+            let words = "the job is not what the plan saw";
+            let outcome =
+                Outcome { fields: moved, edit: Some(edit), ..Outcome::said(OutcomeKind::Stale, words) };
+            return Err(outcome.helped("nothing was written; run plan again and look at what moved"));
+        }
+        let fields: Vec<FieldChange> = self
+            .change
+            .fields
+            .iter()
+            .map(|field| FieldChange {
+                pointer: field.path.clone(),
+                before: field.before.clone(),
+                after: field.after.clone(),
+            })
+            .collect();
+        let body = patch::update(
+            self.run.plan.envelope,
+            patch::Update {
+                raw: &fresh.raw,
+                live: &self.basis.live,
+                desired: &self.basis.desired,
+                fields: &fields,
+                description: Some(&self.basis.description),
+            },
+        );
+        let shown = self.change.request.as_ref().map(|request| &request.body);
+        if self.run.plan.envelope == Envelope::Minimal && shown != Some(&body) {
+            let words = "the request would not be the one that the plan showed";
+            return Err(Outcome { edit: Some(edit), ..Outcome::said(OutcomeKind::Stale, words) }
+                .helped("nothing was written; run plan again"));
+        }
+        patch::with_contents(&body, self.run.scripts).map_err(|digest| {
+            Outcome::said(OutcomeKind::Failed, format!("internal error: no script has the digest {digest}"))
+                .helped("please report this; nothing was written")
+        })
+    }
+
+    fn judge(&self, before: &LiveJob, now: &LiveJob) -> Outcome {
+        let settled = verify::settled(self.basis, &before.normalised, &now.normalised);
+        let edit = Some(now.last_edit());
+        if !settled.collateral.is_empty() {
+            let words =
+                "the write changed members that were not sent, or somebody edited the job at the same time";
+            let help = format!(
+                "scripts that are gone can only be put back from Git; look at job {}; no further job was written to; \
+                 if this server replaces jobs set `updates: full`",
+                self.id
+            );
+            // What was declared and is gone belongs to the damage, told in the same direction: as it was, as it is.
+            let lost = settled.not_converged.into_iter().map(|field| FieldChange {
+                pointer: field.pointer,
+                before: field.after,
+                after: field.before,
+            });
+            let mut fields = settled.collateral;
+            fields.extend(lost);
+            return Outcome { fields, edit, ..Outcome::said(OutcomeKind::Collateral, words) }.helped(help);
+        }
+        if !settled.not_converged.is_empty() {
+            let words = "the server accepted the change and kept other values";
+            let help = "read back are the values on the left, sent were those on the right";
+            return Outcome {
+                fields: settled.not_converged,
+                edit,
+                ..Outcome::said(OutcomeKind::NotConverged, words)
+            }
+            .helped(help);
+        }
+        Outcome { notes: stamp_note(self.basis, now), ..Outcome::plain(OutcomeKind::Applied) }
+    }
+}
+
+/// A write that was not done, with what to do about it.
+pub(super) fn refused(error: &WriteError) -> Outcome {
+    Outcome { error: chain(error), ..Outcome::plain(OutcomeKind::Failed) }.helped(error.help())
+}
+
+/// Says where the server did not keep the stamp: a warning, never a failed change (DESIGN 5).
+pub(super) fn stamp_note(basis: &Basis, now: &LiveJob) -> Vec<String> {
+    if now.stamp == stamp::split(&basis.description).1 {
+        return Vec::new();
+    }
+    let words = "the server did not keep the stamp at the end of the description: what was applied last, and \
+                 which script, can not be told from this job later";
+    vec![words.to_owned()]
+}
