@@ -1,6 +1,7 @@
 //! The lists of live jobs, read anew before something is concluded from a name or from an absence.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use crate::api::{ApiError, ReadApi};
 use crate::job::Platform;
@@ -17,10 +18,10 @@ impl Lists {
         platform: Platform,
         api: &A,
     ) -> Result<&[ListRow], ApiError> {
-        if !self.0.contains_key(&platform) {
-            self.0.insert(platform, read(platform, api).await?);
-        }
-        Ok(self.0.get(&platform).map_or(&[], Vec::as_slice))
+        Ok(match self.0.entry(platform) {
+            Entry::Occupied(rows) => rows.into_mut(),
+            Entry::Vacant(place) => place.insert(read(platform, api).await?),
+        })
     }
 
     /// Forgets a platform's rows, so that they are read anew.

@@ -22,13 +22,8 @@ pub(super) struct Status<'a, A> {
     pub(super) expected: &'a Normalised,
 }
 
-/// What became of one call.
-pub(super) enum Switched {
-    /// The rate limit turned it away; nothing was done.
-    Throttled,
-    /// Anything else.
-    Done(Outcome),
-}
+/// The rate limit turned a call away; nothing was done.
+pub(super) struct Throttled;
 
 impl<A: WriteApi> Status<'_, A> {
     pub(super) async fn carry_out(&self) -> Outcome {
@@ -57,8 +52,8 @@ impl<A: WriteApi> Status<'_, A> {
             }
             self.run.interrupt.write(&self.change.key);
             match switch(self.run, self.id, status, &fresh).await {
-                Switched::Throttled => self.run.interrupt.rest(),
-                Switched::Done(outcome) => return outcome,
+                Err(Throttled) => self.run.interrupt.rest(),
+                Ok(outcome) => return outcome,
             }
         }
         throttled()
@@ -103,7 +98,7 @@ pub(super) async fn switch<A: WriteApi>(
     id: &str,
     status: SettableStatus,
     before: &LiveJob,
-) -> Switched {
+) -> Result<Outcome, Throttled> {
     let outcome = match run.api.set_status(status, &[id]).await {
         Ok(answer) => match results::of_job(&answer, id) {
             JobResult::Success => read_back(run, id, status, before, Vec::new()).await,
@@ -114,11 +109,11 @@ pub(super) async fn switch<A: WriteApi>(
             .helped("nothing was written"),
             JobResult::Unknown(words) => read_back(run, id, status, before, vec![words]).await,
         },
-        Err(WriteError::Throttled { .. }) => return Switched::Throttled,
+        Err(WriteError::Throttled { .. }) => return Err(Throttled),
         Err(error @ (WriteError::NotSent(_) | WriteError::Refused(_))) => refused(&error),
         Err(error @ WriteError::Unclear(_)) => read_back(run, id, status, before, chain(&error)).await,
     };
-    Switched::Done(outcome)
+    Ok(outcome)
 }
 
 /// Reads the job after the call, again while the status has not moved; `unclear` is why the answer proves nothing.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::lists::Lists;
 use super::read;
-use super::status::{Switched, switch, words};
+use super::status::{Throttled, switch, words};
 use super::update::{Update, refused};
 use super::{MOST_THROTTLED_TRIES, Run, chain, throttled};
 use crate::api::{SettableStatus, WriteApi, WriteError};
@@ -142,8 +142,8 @@ async fn switch_patiently<A: WriteApi>(
 ) -> Result<LiveJob, Outcome> {
     for _ in 0..MOST_THROTTLED_TRIES {
         match switch(run, id, status, &before).await {
-            Switched::Throttled => before = read::job(run, id).await?,
-            Switched::Done(outcome) => {
+            Err(Throttled) => before = read::job(run, id).await?,
+            Ok(outcome) => {
                 return match (outcome.kind, &outcome.read_back) {
                     (OutcomeKind::Applied, Some(job)) => Ok(LiveJob::new(job.clone())),
                     _ => Err(outcome),

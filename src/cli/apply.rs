@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "how far the next run of a job is away needs the time")]
+
 //! `patchctl apply`: shows the plan, asks, carries it out, and says what became of each step.
 
 use std::collections::BTreeSet;

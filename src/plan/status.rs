@@ -53,6 +53,7 @@ pub(super) fn of_new_job(policy: &Policy, manifest: &Manifest, job: &Normalised,
 }
 
 /// The status step of a live job; `content` is the step that changes its members, where there is one.
+#[expect(clippy::too_many_arguments, reason = "all of one status step, used once")]
 pub(super) fn of_live_job(
     policy: &Policy,
     manifest: &Manifest,
