@@ -29,6 +29,8 @@ pub struct Config {
     pub jobs: Option<String>,
     /// Where cache, journal and simulator keep their files, relative to the file.
     pub state_dir: Option<String>,
+    /// A file that keeps what was applied last, instead of the jobs' descriptions; relative to the configuration.
+    pub record: Option<String>,
     /// What updates carry.
     pub updates: Option<Updates>,
     /// Names of tags, each with its UUID.

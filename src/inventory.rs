@@ -22,6 +22,7 @@ use crate::fingerprint;
 use crate::job::{Platform, TABLE_VERSION};
 use crate::load::{self, LoadContext};
 use crate::manifest::{self, Context, Manifest, ReadScript, ScriptProblem};
+use crate::record::Record;
 use crate::script::Scripts;
 use crate::source::SourceFile;
 
@@ -96,6 +97,8 @@ pub struct Sources<'a> {
     pub context: LoadContext<'a>,
     /// The owner in our stamps: what is equal for one owner need not be for another.
     pub owner: &'a str,
+    /// What stands in place of stamps: a job without its entry has scripts of which nothing is known.
+    pub record: Option<&'a Record>,
 }
 
 /// All manifests, in brief.
@@ -380,6 +383,7 @@ fn memo_header(sources: Sources<'_>) -> String {
         sources.context.tags,
         sources.context.allow_unknown_fields,
         sources.owner,
+        sources.record.map(|record| fingerprint::sha256_hex(record.text(sources.owner).as_bytes())),
         sources.root.to_string_lossy(),
     ]);
     format!("patchctl-manifests 1 {}", fingerprint::of_value(&parts))
@@ -425,6 +429,7 @@ spec:
         let shown = |path: &Path| path.to_string_lossy().into_owned();
         let tags = BTreeMap::new();
         let sources = Sources {
+            record: None,
             jobs: &jobs,
             root: folder.path(),
             shown: &shown,

@@ -18,6 +18,7 @@ pub mod normalise;
 pub mod overlay;
 pub mod patch;
 pub mod plan;
+pub mod record;
 pub mod render;
 pub mod schedule;
 pub mod script;

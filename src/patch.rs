@@ -192,12 +192,16 @@ fn action_type(list: &str) -> Option<&'static str> {
 }
 
 /// The body of a create: what the manifest declares and nothing else, the API's defaults being the API's.
-pub fn create(declared: &Map<String, Value>, description: &str) -> Value {
+///
+/// `description` is the one with the stamp; `None` where no stamp is written.
+pub fn create(declared: &Map<String, Value>, description: Option<&str>) -> Value {
     let mut body = declared_block(JOB, declared);
     body.shift_remove("status");
     // Armed only by the status call, after everything else is right (DESIGN 6).
     body.insert("status".to_owned(), "Disabled".into());
-    body.insert("description".to_owned(), description.into());
+    if let Some(description) = description {
+        body.insert("description".to_owned(), description.into());
+    }
     if let Some(schedule_type) = declared.get("scheduleType").and_then(Value::as_str)
         && !declared.contains_key("recurring")
     {

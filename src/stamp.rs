@@ -32,10 +32,17 @@ pub struct Stamp {
     pub contents: String,
 }
 
+impl Stamp {
+    /// The part that is about what was applied: table version and digests.
+    pub fn digests(&self) -> String {
+        let Self { owner: _, key: _, table_version, declared, job, contents } = self;
+        format!("{table_version}:{declared}:{job}:{contents}")
+    }
+}
+
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { owner, key, table_version, declared, job, contents } = self;
-        write!(f, "{START}{owner}/{key} {table_version}:{declared}:{job}:{contents}]")
+        write!(f, "{START}{}/{} {}]", self.owner, self.key, self.digests())
     }
 }
 

@@ -102,8 +102,6 @@ fn a_new_action_is_not_taken_for_collateral() {
     let plan = pipeline::planned_one(&draft, &live, Envelope::Minimal);
     let change = pipeline::update(&plan).expect("an update");
     let basis = change.basis.as_ref().expect("an update has a basis");
-    let files = pipeline::files(&mut support::dice::Dice::seeded(1), &[draft]);
-    let declared = &pipeline::parsed(&files).manifests[0].spec;
     let stored = |script: &str| {
         let after = json!({"preDeployActions": [{
             "actionId": "733d3f6c-8ba4-4ba5-8a54-a57e8a264f11", "action": "Run Script", "actionType": "predeploy",

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::lists::{self, Lists};
 use super::read::{self, Settling};
-use super::update::{refused, stamp_note};
+use super::update::{refused, shows, stamp_note};
 use super::{MOST_THROTTLED_TRIES, Run, chain, interrupted, throttled};
 use crate::api::{WriteApi, WriteError};
 use crate::job::Platform;
@@ -15,7 +15,6 @@ use crate::normalise;
 use crate::patch;
 use crate::plan::{Basis, Change, Outcome, OutcomeKind};
 use crate::snapshot::{ListRow, LiveJob};
-use crate::stamp;
 use crate::verify;
 
 /// One new job and all it needs.
@@ -140,7 +139,7 @@ impl<A: WriteApi> Create<'_, A> {
                 rows.iter().filter(|row| row.name == self.change.name && !known.contains(&row.id)).collect();
             for row in &new {
                 let Ok(job) = read::job(self.run, &row.id).await else { continue };
-                if job.stamp == stamp::split(&self.basis.description).1 {
+                if shows(self.basis, &job) {
                     let outcome = self.judge(&job);
                     let note = "the answer was lost; the job was found by its name and stamp".to_owned();
                     let notes = [note].into_iter().chain(outcome.notes.clone()).collect();

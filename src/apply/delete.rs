@@ -8,7 +8,7 @@ use super::{MOST_THROTTLED_TRIES, Run, chain, interrupted, is_deleted, throttled
 use crate::api::{WriteApi, WriteError};
 use crate::plan::{Basis, Change, Outcome, OutcomeKind};
 use crate::snapshot::LiveJob;
-use crate::stamp;
+use crate::stamp::Found;
 
 /// One removal and all it needs.
 pub(super) struct Delete<'a, A> {
@@ -77,7 +77,8 @@ impl<A: WriteApi> Delete<'_, A> {
             return Some(outcome);
         }
         let moved = crate::diff::diff(&self.basis.live, &fresh.normalised);
-        let is_stamped = fresh.stamp == stamp::split(&self.basis.description).1;
+        let is_stamped =
+            self.basis.description.is_none() || fresh.stamp == Found::Stamp(self.basis.stamp.clone());
         if moved.is_empty() && is_stamped {
             return None;
         }

@@ -12,7 +12,7 @@ use crate::overlay;
 use crate::patch::{self, Envelope};
 use crate::plan::{Basis, Change, Outcome, OutcomeKind};
 use crate::snapshot::LiveJob;
-use crate::stamp::{self, Found};
+use crate::stamp::Found;
 use crate::verify;
 
 /// One update and all it needs.
@@ -91,14 +91,15 @@ impl<A: WriteApi> Update<'_, A> {
     fn may_be_old(&self, before: &LiveJob, now: &LiveJob) -> bool {
         let moved = crate::diff::diff(&before.normalised, &now.normalised);
         now.last_edit() == before.last_edit()
-            && now.stamp != self.stamp()
+            && !self.is_stamped(now)
             // Damage is told whatever the bookkeeping says; a status moves by itself.
             && moved.iter().all(|field| field.pointer == "/status")
     }
 
-    /// The stamp that the write leaves.
-    fn stamp(&self) -> Found {
-        stamp::split(&self.basis.description).1
+    /// Whether a job shows what only this write could have left: its stamp, or, where the record keeps that, all that
+    /// was declared.
+    fn is_stamped(&self, job: &LiveJob) -> bool {
+        shows(self.basis, job)
     }
 
     /// A write whose answer was lost took effect if its stamp is there now, and was not there before.
@@ -113,9 +114,9 @@ impl<A: WriteApi> Update<'_, A> {
             let Ok(now) = read::job(self.run, self.id).await else {
                 return unsettled("it could not be read back either; run plan to see whether it took effect");
             };
-            let is_stamped = now.stamp == self.stamp();
+            let is_stamped = self.is_stamped(&now);
             // Where the same stamp was there before, only what moved since can tell.
-            let stamp_tells = before.stamp != self.stamp();
+            let stamp_tells = self.basis.description.is_some() && !self.is_stamped(before);
             let is_edited = now.last_edit() != before.last_edit();
             let is_as_before = verify::moved(self.change, self.basis, &now.normalised).is_empty();
             if is_as_before && !(is_stamped && (stamp_tells || is_edited)) {
@@ -179,7 +180,7 @@ impl<A: WriteApi> Update<'_, A> {
                 live: &self.basis.live,
                 desired: &self.basis.desired,
                 fields: &fields,
-                description: Some(&self.basis.description),
+                description: self.basis.description.as_deref(),
             },
         );
         let shown = self.change.request.as_ref().map(|request| &request.body);
@@ -234,9 +235,18 @@ pub(super) fn refused(error: &WriteError) -> Outcome {
     Outcome { error: chain(error), ..Outcome::plain(OutcomeKind::Failed) }.helped(error.help())
 }
 
+/// Whether a job shows what only a write of ours could have left: its stamp, or, where the record keeps that, all that
+/// was declared.
+pub(super) fn shows(basis: &Basis, job: &LiveJob) -> bool {
+    match basis.description {
+        Some(_) => job.stamp == Found::Stamp(basis.stamp.clone()),
+        None => verify::not_converged(basis, &job.normalised).is_empty(),
+    }
+}
+
 /// Says where the server did not keep the stamp: a warning, never a failed change (DESIGN 5).
 pub(super) fn stamp_note(basis: &Basis, now: &LiveJob) -> Vec<String> {
-    if now.stamp == stamp::split(&basis.description).1 {
+    if basis.description.is_none() || shows(basis, now) {
         return Vec::new();
     }
     let words = "the server did not keep the stamp at the end of the description: what was applied last, and \

@@ -14,7 +14,7 @@ use super::cost;
 use super::planning::{Made, Request};
 use super::session::{Failure, Session};
 use super::settings::Settings;
-use super::{Exit, pretty};
+use super::{Exit, pretty, record};
 use crate::api::ReadApi;
 use crate::apply::{self, Interrupt, Run};
 use crate::details::Details;
@@ -55,15 +55,22 @@ async fn plan_and_apply(
         ));
     }
     let settings = Settings::resolve(common)?;
-    let can_ask = !args.auto_approve;
-    let request = Request { settings: &settings, common, planning: &args.planning, terminal, can_ask };
+    let record = record::load(&settings)?;
+    let request = Request {
+        settings: &settings,
+        common,
+        planning: &args.planning,
+        terminal,
+        record: record.as_ref(),
+        can_ask: !args.auto_approve,
+    };
     let inventory = request.take_inventory()?;
     let session = Session::open(&settings, &args.planning, terminal).await?;
     let known = || session.client.simulator_updates();
     let made = request.make_plan(&inventory, &session.client, known, &session.identity).await;
     let n_cached = made.as_ref().map_or(0, |made| made.n_cached);
     let exit = match made {
-        Ok(mut made) => carry_out(&mut made, &session, arguments, args, terminal).await,
+        Ok(mut made) => carry_out(&mut made, &session, &settings, arguments, args, terminal).await,
         Err(failure) => Err(failure),
     };
     cost::tell(terminal, &session.client, n_cached);
@@ -74,6 +81,7 @@ async fn plan_and_apply(
 async fn carry_out(
     made: &mut Made,
     session: &Session,
+    settings: &Settings,
     arguments: &Arguments,
     args: &ApplyArgs,
     terminal: &Terminal,
@@ -118,6 +126,7 @@ async fn carry_out(
     })
     .await;
     remember(details, &outcomes, terminal);
+    record::keep(settings, plan, &outcomes, terminal);
     let calls = session.client.calls();
     if human {
         terminal.data(&render::outcome::summary(plan, &outcomes, &calls.to_string(), &layout));

@@ -6,6 +6,7 @@ mod cost;
 mod doctor;
 mod plan;
 mod planning;
+mod record;
 mod session;
 mod settings;
 mod simulator;

@@ -5,7 +5,7 @@ use super::cost;
 use super::planning::{Made, Request};
 use super::session::{Failure, Session};
 use super::settings::Settings;
-use super::{Exit, pretty};
+use super::{Exit, pretty, record};
 use crate::api::ReadApi;
 use crate::plan::{Action, Plan};
 use crate::render;
@@ -21,11 +21,13 @@ pub(super) async fn run(arguments: &Arguments, args: &PlanArgs, terminal: &Termi
 
 async fn show_plan(arguments: &Arguments, args: &PlanArgs, terminal: &Terminal) -> Result<Plan, Failure> {
     let settings = Settings::resolve(&arguments.common)?;
+    let record = record::load(&settings)?;
     let request = Request {
         settings: &settings,
         common: &arguments.common,
         planning: &args.planning,
         terminal,
+        record: record.as_ref(),
         can_ask: false,
     };
     let inventory = request.take_inventory()?;

@@ -25,6 +25,7 @@ use crate::load::{self, LoadContext};
 use crate::manifest::DesiredSet;
 use crate::patch::Envelope;
 use crate::plan::{self, Binding, Plan, Policy, RunOnce};
+use crate::record::Record;
 use crate::script::Scripts;
 use crate::snapshot::{ListRow, LiveJob, Snapshot};
 use crate::terminal::Terminal;
@@ -36,6 +37,8 @@ pub(super) struct Request<'a> {
     pub(super) common: &'a Common,
     pub(super) planning: &'a PlanningArgs,
     pub(super) terminal: &'a Terminal,
+    /// What stands in place of stamps in the jobs' descriptions.
+    pub(super) record: Option<&'a Record>,
     /// Whether somebody is there who is asked before something that can not be taken back.
     pub(super) can_ask: bool,
 }
@@ -117,6 +120,7 @@ impl Request<'_> {
             shown,
             context: context(self.settings, self.common),
             owner: &self.settings.owner,
+            record: self.record,
         }
     }
 
@@ -173,6 +177,7 @@ impl Request<'_> {
             // The gateway says it with the token, so it is known from the login on.
             envelope: self.envelope(known()),
             is_whole: self.common.only.is_empty(),
+            record: self.record.cloned(),
             run_once: RunOnce { allowed: self.planning.allow_run_once.clone(), can_ask: self.can_ask },
             allow_script_loss: self.planning.allow_script_loss.clone(),
             tag_names: self

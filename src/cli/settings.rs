@@ -32,6 +32,8 @@ pub(super) struct Settings {
     pub(super) owner: String,
     /// The subscription that must answer.
     pub(super) customer_id: Option<String>,
+    /// Where the record is, instead of stamps in the jobs' descriptions.
+    pub(super) record: Option<PathBuf>,
     /// Tag names and their UUIDs.
     pub(super) tags: BTreeMap<String, String>,
     /// What updates carry, as configured.
@@ -49,6 +51,7 @@ struct Origins {
     state_dir: Origin,
     owner: Origin,
     customer_id: Origin,
+    record: Origin,
     tags: Origin,
     updates: Origin,
 }
@@ -63,6 +66,7 @@ impl Origins {
             state_dir: flag(common.state_dir.is_some(), config.state_dir.is_some()),
             owner: file(config.owner.is_some()),
             customer_id: file(config.customer_id.is_some()),
+            record: file(config.record.is_some()),
             tags: file(!config.tags.is_empty()),
             updates: file(config.updates.is_some()),
         }
@@ -126,6 +130,7 @@ impl Settings {
             (None, Some(configured)) => base.join(configured),
             (None, None) => base.join(".patchctl"),
         };
+        let record = config.record.as_ref().map(|path| base.join(path));
         let root = repository(&jobs, config_path.as_deref().and_then(Path::parent), &current);
         let folder = root.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let gateway = match (&common.gateway, environment("QUALYS_GATEWAY_URL"), &config.gateway) {
@@ -141,6 +146,7 @@ impl Settings {
             state_dir,
             owner: config.owner.unwrap_or_else(|| config::owner_of_folder(&folder)),
             customer_id: config.customer_id.map(|id| id.to_ascii_lowercase()),
+            record,
             tags: config.tags,
             updates: config.updates.unwrap_or(Updates::Auto),
             gateway,
@@ -179,7 +185,7 @@ impl Settings {
 
     /// Every setting as `doctor` shows it; of a password or token only that it is set.
     pub(super) fn described(&self) -> Vec<Setting> {
-        let Origins { config, jobs, state_dir, owner, customer_id, tags, updates } = &self.origins;
+        let Origins { config, jobs, state_dir, owner, customer_id, record, tags, updates } = &self.origins;
         let none = || "(none)".to_owned();
         let mut settings = vec![
             self.described_gateway(),
@@ -192,6 +198,13 @@ impl Settings {
             Setting::new("state_dir", self.shown(&self.state_dir), *state_dir),
             Setting::new("owner", self.owner.clone(), *owner),
             Setting::new("customer_id", self.customer_id.clone().unwrap_or_else(none), *customer_id),
+            Setting::new(
+                "record",
+                self.record
+                    .as_deref()
+                    .map_or_else(|| "(in the jobs' descriptions)".to_owned(), |path| self.shown(path)),
+                *record,
+            ),
             Setting::new("tags", self.tags.len().to_string(), *tags),
             Setting::new("updates", self.updates.as_str().to_owned(), *updates),
         ];

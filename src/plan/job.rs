@@ -15,7 +15,7 @@ use crate::patch;
 use crate::schedule;
 use crate::script;
 use crate::snapshot::LiveJob;
-use crate::stamp::{self, Found};
+use crate::stamp::{self, Found, Stamp};
 
 /// The steps of one manifest and what is to be said of it.
 pub(super) struct Planned {
@@ -64,17 +64,18 @@ impl Planner<'_> {
             .map(|field| planned_field(manifest, field, Origin::Unknown))
             .collect();
         change.schedule = Some((String::new(), schedule::words(&job)));
-        let description = stamp::join(job.text("description"), &stamp);
+        let description = self.description(&job, &stamp);
         change.request = Some(Request {
             method: "POST",
             path: "/pm/v1/deploymentjob".to_owned(),
-            body: patch::create(&manifest.spec, &description),
+            body: patch::create(&manifest.spec, description.as_deref()),
         });
         change.basis = Some(Basis {
             owner: self.policy.owner.clone(),
             declared: manifest.spec.clone(),
             live: nothing,
             desired: job.clone(),
+            stamp,
             description,
             scripts_are_known: false,
         });
@@ -99,7 +100,8 @@ impl Planner<'_> {
         if let Some(finding) = status::unknown(manifest, job) {
             diagnostics.push(finding);
         }
-        let proof = origin::proof(job, manifest, &self.policy.owner, self.stamps);
+        let found = self.last_applied(manifest, id, job);
+        let proof = origin::proof(&found, manifest, &self.policy.owner, self.stamps);
         let scripts_are_known =
             proof.is_some_and(|stamp| stamp.contents == stamp::contents_digest(&manifest.spec));
         let overlay = overlay::overlay(&manifest.spec, &job.normalised, scripts_are_known);
@@ -126,6 +128,19 @@ impl Planner<'_> {
             steps.push(change);
         }
         steps.into_iter().map(|change| named_after(change, job)).collect()
+    }
+
+    /// What was applied last, from where that is kept.
+    fn last_applied(&self, manifest: &Manifest, id: &str, job: &LiveJob) -> Found {
+        match &self.policy.record {
+            Some(record) => record.of_job(&manifest.key, id),
+            None => job.stamp.clone(),
+        }
+    }
+
+    /// The description that a write leaves: with the stamp, or `None` where the record keeps it.
+    fn description(&self, job: &Normalised, stamp: &Stamp) -> Option<String> {
+        self.policy.record.is_none().then(|| stamp::join(job.text("description"), stamp))
     }
 
     /// Reasons for which a job is not touched at all.
@@ -192,7 +207,7 @@ impl Planner<'_> {
         origin: Origin,
     ) -> Change {
         let stamp = stamp::expected(&self.policy.owner, &manifest.key, &manifest.spec, desired);
-        let description = stamp::join(desired.text("description"), &stamp);
+        let description = self.description(desired, &stamp);
         let body = patch::update(
             self.policy.envelope,
             patch::Update {
@@ -200,7 +215,7 @@ impl Planner<'_> {
                 live: &job.normalised,
                 desired,
                 fields: &fields,
-                description: Some(&description),
+                description: description.as_deref(),
             },
         );
         let scripts = fields.iter().filter(|field| script::declared_digest(&field.after).is_some()).count();
@@ -228,6 +243,7 @@ impl Planner<'_> {
             declared: manifest.spec.clone(),
             live: job.normalised.clone(),
             desired: desired.clone(),
+            stamp,
             description,
             scripts_are_known,
         });

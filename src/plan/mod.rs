@@ -25,7 +25,9 @@ use crate::fingerprint;
 use crate::job::Platform;
 use crate::normalise::Normalised;
 use crate::patch::Envelope;
+use crate::record::Record;
 use crate::source::Place;
+use crate::stamp::Stamp;
 
 /// What one step does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -135,8 +137,10 @@ pub struct Basis {
     pub live: Normalised,
     /// The job as it should be afterwards.
     pub desired: Normalised,
-    /// The description that is written, stamp included.
-    pub description: String,
+    /// The stamp that the write leaves: in the description, or in the record.
+    pub stamp: Stamp,
+    /// The description that is written, stamp included; `None` where the record keeps the stamp.
+    pub description: Option<String>,
     /// Whether the live scripts are known to be the declared ones.
     pub scripts_are_known: bool,
 }
@@ -190,6 +194,8 @@ pub struct Policy {
     pub envelope: Envelope,
     /// Whether the manifests are all that the repository has, and not a selection.
     pub is_whole: bool,
+    /// What stands in place of stamps in the jobs' descriptions, where that is configured.
+    pub record: Option<Record>,
     /// Who may arm jobs that run once.
     pub run_once: RunOnce,
     /// Keys of the manifests that may remove live scripts whose content can not be read back.

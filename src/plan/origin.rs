@@ -31,12 +31,12 @@ impl StampCounts {
 
 /// The job's stamp, if it proves something: ours, of this manifest, of this table, and on this job only.
 pub(super) fn proof<'a>(
-    job: &'a LiveJob,
+    found: &'a Found,
     manifest: &Manifest,
     owner: &str,
     counts: &StampCounts,
 ) -> Option<&'a Stamp> {
-    let Found::Stamp(stamp) = &job.stamp else { return None };
+    let Found::Stamp(stamp) = found else { return None };
     let ours = stamp.owner == owner && stamp.key == manifest.key;
     (ours && counts.is_unique(stamp) && stamp.table_version == TABLE_VERSION).then_some(stamp)
 }

@@ -11,6 +11,7 @@ use crate::job::rules;
 use crate::manifest::Manifest;
 use crate::normalise::{self, Normalised};
 use crate::snapshot::LiveJob;
+use crate::stamp;
 
 /// The statuses that the vendor's own material names (REFERENCE 8).
 const KNOWN: [&str; 5] = ["Disabled", "Enabled", "Prepared", "Completed", "Completed with Failure"];
@@ -71,7 +72,8 @@ pub(super) fn of_live_job(
         declared: manifest.spec.clone(),
         live: job.normalised.clone(),
         desired: desired.clone(),
-        description: job.raw.get("description").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        stamp: stamp::expected(&policy.owner, &manifest.key, &manifest.spec, desired),
+        description: None,
         scripts_are_known: true,
     });
     for field in &mut change.fields {

@@ -482,3 +482,48 @@ fn a_job_that_was_disabled_for_an_edit_is_never_forgotten() {
     assert!(change["notes"].to_string().contains("left Disabled"), "{change:#}");
     assert_eq!(server.job(&id(1))["status"], "Disabled");
 }
+
+#[test]
+fn a_record_in_the_repository_takes_the_place_of_stamps() {
+    let server = Server::of(vec![armable(1, "old", json!({"description": "Mine"}))]);
+    let text = whole(
+        "old",
+        "  timeout: 5\n  preDeployActions:\n    - { action: Run Script, params: { actionItem: A }, scriptType: ps, script: ls }\n",
+    );
+    let repo = repo_of(&[("old", text), ("new", whole("new", ""))]);
+    repo.write("patchctl.yaml", "owner: team\nrecord: live/record.json\n");
+    let ran = repo.run_at(&server, &["apply", "--auto-approve"]).ends(0);
+    ran.complains("note: `live/record.json` says what was applied now; commit it");
+    assert!(!server.dump().to_string().contains("[patchctl:"));
+    assert_eq!(server.job(&id(1))["description"], "Mine");
+    let record = repo.read("live/record.json");
+    assert!(record.contains(&format!("\"old\": {{\"id\":\"{}\",\"stamp\":\"1:", id(1))), "{record}");
+    assert!(record.contains("\"new\""), "{record}");
+    // The script is known by it, and so is who changed what.
+    repo.run_at(&server, &["plan"]).ends(0).says("No changes.");
+    server.edit(&id(1), json!({"timeout": 7}));
+    let plan = repo.run_at(&server, &["plan", "--output", "json"]).ends(0).json();
+    assert_eq!(plan["changes"][0]["fields"][0]["origin"], "console");
+    // Without it nothing is known of the script; with a damaged one nothing is planned.
+    repo.write("live/record.json", "");
+    repo.run_at(&server, &["plan"]).ends(0).says("(content unknown)");
+    repo.write("live/record.json", "<<<<<<< HEAD");
+    repo.run_at(&server, &["plan"]).ends(1).complains("error: the record `live/record.json` can not be read");
+}
+
+#[test]
+fn a_lost_answer_is_settled_without_stamps_too() {
+    for (call, effect, outcome, code) in [
+        (Call::Update, Effect::CloseAfter, "update applied", 0),
+        (Call::Update, Effect::CloseBefore, "update unsettled", 4),
+        (Call::Create, Effect::CloseAfter, "create applied", 0),
+        (Call::Create, Effect::CloseBefore, "create unsettled", 4),
+    ] {
+        let server =
+            Server::of(if call == Call::Update { vec![armable(1, "job", json!({}))] } else { Vec::new() });
+        let repo = repo_of(&[("job", whole("job", "  timeout: 5\n"))]);
+        repo.write("patchctl.yaml", "owner: team\nrecord: record.json\n");
+        server.change(|behaviour| behaviour.fail_next.push(Fault::on(call, effect)));
+        assert_eq!(outcomes(&applied(&server, &repo, code)), [outcome]);
+    }
+}

@@ -1,0 +1,89 @@
+#![expect(clippy::disallowed_methods, reason = "this module reads and writes the file of the record")]
+
+//! The record's file: read before planning, written after an apply.
+
+use std::io::{ErrorKind, Write as _};
+use std::path::Path;
+
+use super::session::Failure;
+use super::settings::Settings;
+use crate::plan::{Action, Outcome, OutcomeKind, Plan};
+use crate::record::Record;
+use crate::terminal::Terminal;
+
+/// Reads the record, where one is configured; a file that is not there yet is an empty record.
+pub(super) fn load(settings: &Settings) -> Result<Option<Record>, Failure> {
+    settings.record.as_deref().map(|path| read(path, settings)).transpose()
+}
+
+fn read(path: &Path, settings: &Settings) -> Result<Record, Failure> {
+    let failed = |cause: String| {
+        let message = format!("the record `{}` can not be read", settings.shown(path));
+        let help = "it is the file that `record:` in patchctl.yaml names; take it from the last good commit, or settle \
+                    the merge in it; nothing was changed";
+        Failure::Error(vec![message, cause], Some(help.to_owned()))
+    };
+    match std::fs::read_to_string(path) {
+        Ok(text) => Record::parse(&text).map_err(failed),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Record::default()),
+        Err(error) => Err(failed(error.to_string())),
+    }
+}
+
+/// Keeps what was applied; says so, because the file belongs into the next commit.
+pub(super) fn keep(settings: &Settings, plan: &Plan, outcomes: &[Outcome], terminal: &Terminal) {
+    let Some(path) = settings.record.as_deref() else { return };
+    let applied =
+        plan.changes.iter().zip(outcomes).filter(|(_, outcome)| outcome.kind == OutcomeKind::Applied);
+    let applied: Vec<_> = applied
+        .filter(|(change, _)| matches!(change.action, Action::Create | Action::Update | Action::Delete))
+        .collect();
+    if applied.is_empty() {
+        return;
+    }
+    let shown = settings.shown(path);
+    // Read anew: another run may have written to it meanwhile.
+    let mut record = match read(path, settings) {
+        Ok(record) => record,
+        Err(_) => {
+            return terminal
+                .note(&format!("the record `{shown}` can not be read any more and was not written"));
+        }
+    };
+    for (change, outcome) in applied {
+        let id = change.id.as_ref().or(outcome.made.as_ref());
+        match (change.action, &change.basis, id) {
+            (Action::Delete, _, _) => record.forget(&change.key),
+            (_, Some(basis), Some(id)) => record.set(&change.key, id, basis.stamp.clone()),
+            (_, _, _) => {}
+        }
+    }
+    match write(path, &record.text(&settings.owner)) {
+        Ok(()) => terminal.note(&format!("`{shown}` says what was applied now; commit it")),
+        Err(error) => terminal.note(&format!("the record `{shown}` could not be written: {error}")),
+    }
+}
+
+/// Writes a file whole or not at all.
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let mut file = builder().tempfile_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// A committed file is for everybody who may read the repository.
+#[cfg(unix)]
+fn builder<'a>() -> tempfile::Builder<'a, 'a> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut builder = tempfile::Builder::new();
+    builder.permissions(std::fs::Permissions::from_mode(0o644));
+    builder
+}
+
+#[cfg(not(unix))]
+fn builder<'a>() -> tempfile::Builder<'a, 'a> {
+    tempfile::Builder::new()
+}
