@@ -169,9 +169,9 @@ fn approve_one_way(plan: &Plan, allowed: &BTreeSet<String>, terminal: &Terminal)
         .filter(|change| {
             let door = change.notes.iter().find(|note| note.starts_with("one-way door"));
             let question = format!(
-                "\nEnable \"{}\"? {}.\nType its key, {}, to allow it; anything else leaves it Disabled: ",
+                "\nEnable \"{}\"? It is a {}.\nType its key, {}, to allow it; anything else leaves it Disabled: ",
                 clean(&change.name),
-                door.map_or("It can not be taken back", String::as_str),
+                door.map_or("one-way door: it can not be taken back", String::as_str),
                 change.key
             );
             terminal.confirm(&question, &change.key)

@@ -200,9 +200,7 @@ impl Settings {
             Setting::new("customer_id", self.customer_id.clone().unwrap_or_else(none), *customer_id),
             Setting::new(
                 "record",
-                self.record
-                    .as_deref()
-                    .map_or_else(|| "(in the jobs' descriptions)".to_owned(), |path| self.shown(path)),
+                self.record.as_deref().map_or_else(|| "stamps".to_owned(), |path| self.shown(path)),
                 *record,
             ),
             Setting::new("tags", self.tags.len().to_string(), *tags),

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Repo, Server, counts, id, live_job, snapshot};
+use crate::support::{Repo, Server, counts, id, live_job, live_job_with, manifest, snapshot};
 
 fn setting() -> (Server, Repo) {
     (Server::of(vec![live_job(1, "job")]), Repo::with(&[("job", "  timeout: 5\n")]))
@@ -54,6 +54,39 @@ fn an_edit_to_what_was_wanted_leaves_nothing_to_do() {
         .ends(0)
         .says("unchanged     update job");
     assert_eq!(server.take_counts().get("update"), None);
+}
+
+/// A job that runs once and is to be armed.
+fn one_way() -> (Server, Repo) {
+    let members = json!({
+        "scheduleType": "On-demand", "recurring": false, "recurringWeekDays": null, "dynamicPatchesQQL": "q",
+        "assetCount": 12,
+    });
+    let server = Server::of(vec![live_job_with(1, "fix", members)]);
+    let repo = Repo::empty();
+    let text = manifest("fix", "  status: Enabled\n");
+    let text = text.replace("scheduleType: Weekly\n  recurringWeekDays: [Wed]", "scheduleType: On-demand");
+    repo.write("jobs.d/fix.yaml", text);
+    (server, repo)
+}
+
+#[test]
+fn a_one_way_door_is_asked_for_by_itself() {
+    let (server, repo) = one_way();
+    let ran = repo.run_at_terminal(&server, "patchctl apply --color never", "yes\nfix", || {}).ends(0);
+    snapshot("asked-one-way", &ran.stdout.replace(&server.host(), "127.0.0.1:PORT0"));
+    assert_eq!(server.job(&id(1))["status"], "Prepared");
+    for answer in ["yes\nyes", "yes\n", "yes\nFIX"] {
+        let (server, repo) = one_way();
+        let ran = repo.run_at_terminal(&server, "patchctl apply --color never", answer, || {}).ends(3);
+        ran.says("blocked       enable fix").says("armed only where that was allowed by name");
+        assert_eq!(server.job(&id(1))["status"], "Disabled");
+    }
+    // What was allowed on the command line is not asked for again.
+    let (server, repo) = one_way();
+    let line = "patchctl apply --allow-run-once fix";
+    let ran = repo.run_at_terminal(&server, line, "yes", || {}).ends(0);
+    assert!(!ran.stdout.contains("Type its key"), "{}", ran.stdout);
 }
 
 #[test]
