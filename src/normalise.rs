@@ -13,7 +13,7 @@ use crate::job::{self, Empty, JOB, Member, Owner, Platform, Type, canonical, sch
 use crate::{script, stamp};
 
 /// A job in the form in which jobs are compared: known members canonical, in the order of the table.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Normalised(Map<String, Value>);
 
 impl Normalised {

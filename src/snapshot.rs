@@ -26,6 +26,8 @@ pub struct ListRow {
     pub updated_at: Option<i64>,
     /// The job whose patches it takes.
     pub linked_job_id: Option<String>,
+    /// How many jobs the API counts that take their patches from it; `None` where it does not say.
+    pub n_children: Option<u64>,
     /// When it runs next, milliseconds since 1970-01-01 UTC.
     pub next_run_at: Option<i64>,
     /// Digest of everything in the row that does not move by itself.
@@ -48,6 +50,10 @@ impl ListRow {
             status: text("status").map(str::to_owned),
             updated_at: row.pointer("/updated/date").and_then(milliseconds),
             linked_job_id: text("linkedJobId").filter(|id| !id.is_empty()).map(str::to_ascii_lowercase),
+            n_children: row
+                .get("linkedJobReferenceCount")
+                .and_then(milliseconds)
+                .and_then(|n| u64::try_from(n).ok()),
             next_run_at: row.get("nextScheduleDateTime").and_then(milliseconds),
             digest: digest(row),
         })

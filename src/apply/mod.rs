@@ -72,7 +72,9 @@ pub async fn apply<A: WriteApi>(run: Run<'_, A>, mut tell: impl FnMut(&Change, &
     let mut failed_steps: BTreeSet<String> = BTreeSet::new();
     let mut stopped: Option<String> = None;
     for change in &run.plan.changes {
-        let outcome = if let Some(reason) = &stopped {
+        let outcome = if let Some(guard) = run.plan.guard.as_ref().filter(|_| change.action.writes()) {
+            Outcome::said(OutcomeKind::Held, guard.reason.clone()).helped(guard.help.clone())
+        } else if let Some(reason) = &stopped {
             Outcome::said(OutcomeKind::Skipped, reason.clone())
         } else if run.interrupt.is_asked() {
             interrupted()

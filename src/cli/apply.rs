@@ -100,11 +100,12 @@ async fn carry_out(
         terminal.say(&text);
     }
     let mut allow_run_once: BTreeSet<String> = args.planning.allow_run_once.iter().cloned().collect();
-    if plan.has_writes() && !args.auto_approve {
+    let is_stopped = plan.guard.is_some();
+    if plan.has_writes() && !args.auto_approve && !is_stopped {
         approve(plan, session, terminal)?;
         allow_run_once.extend(approve_one_way(plan, &allow_run_once, terminal));
     }
-    if human && !plan.changes.is_empty() {
+    if human && !plan.changes.is_empty() && !is_stopped {
         terminal.data("\n");
     }
     let layout = terminal.layout();
@@ -120,7 +121,8 @@ async fn carry_out(
         now: || jiff::Timestamp::now().as_millisecond(),
     };
     let outcomes = apply::apply(run, |change, outcome| {
-        if human {
+        // The plan said already, and once, why nothing is done.
+        if human && !is_stopped {
             terminal.data(&render::outcome::outcome(change, outcome, &layout));
         }
     })

@@ -8,6 +8,7 @@ use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Updates;
+use crate::plan::Prune;
 use crate::terminal::ColourChoice;
 
 const AFTER_HELP: &str = "\
@@ -95,6 +96,21 @@ impl ValueEnum for Updates {
     }
 }
 
+/// Here and not beside the type, because the core names no command line.
+impl ValueEnum for Prune {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Known, Self::Scan]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Known => PossibleValue::new("known")
+                .help("Of manifests in the base, and of those that earlier runs bound"),
+            Self::Scan => PossibleValue::new("scan").help("Also every live job that bears our stamp"),
+        })
+    }
+}
+
 /// The commands
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -158,6 +174,12 @@ pub struct PlanningArgs {
     /// Allow this manifest's job, which runs once, to be enabled: that can not be taken back; may be repeated
     #[arg(long, value_name = "KEY", value_delimiter = ',')]
     pub allow_run_once: Vec<String>,
+    /// Delete the live jobs whose manifests are gone; `scan` also looks for our stamp on all other live jobs
+    #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "known")]
+    pub prune: Option<Prune>,
+    /// The most jobs that may be deleted in this run [default: 3, and 10 % of those managed]
+    #[arg(long, value_name = "N", requires = "prune")]
+    pub max_deletes: Option<usize>,
     /// Start the embedded simulator afresh from its seed files
     #[arg(long)]
     pub reset: bool,

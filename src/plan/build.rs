@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::bind::Binding;
 use super::job::{Planned, Planner, block};
 use super::origin::StampCounts;
-use super::{Action, Change, Plan, Policy};
+use super::{Action, Candidate, Change, Guard, Plan, Policy, PrunePolicy, prune};
 use crate::diagnostic::Diagnostics;
 use crate::manifest::{DesiredSet, Manifest};
 use crate::snapshot::{ListRow, LiveJob, Snapshot};
@@ -49,12 +49,22 @@ pub struct Builder<'a> {
     diagnostics: Diagnostics,
     n_unchanged: usize,
     n_manifests: usize,
+    deletions: Vec<Change>,
+    most_deletions: Option<usize>,
 }
 
 impl<'a> Builder<'a> {
     /// Begins a plan.
     pub fn new(policy: &'a Policy) -> Self {
-        Self { policy, changes: Vec::new(), diagnostics: Diagnostics::new(), n_unchanged: 0, n_manifests: 0 }
+        Self {
+            policy,
+            changes: Vec::new(),
+            diagnostics: Diagnostics::new(),
+            n_unchanged: 0,
+            n_manifests: 0,
+            deletions: Vec::new(),
+            most_deletions: None,
+        }
     }
 
     /// Adds what the next manifest comes to.
@@ -74,6 +84,20 @@ impl<'a> Builder<'a> {
         self.n_manifests += 1;
     }
 
+    /// Adds the removal of jobs whose manifests are gone; they come after everything else.
+    ///
+    /// `stamps` counts those of all live jobs that may bear the stamp of a candidate.
+    pub fn prune(
+        &mut self,
+        prune: PrunePolicy,
+        stamps: &StampCounts,
+        rows: &[ListRow],
+        candidates: &[(Candidate, Option<LiveJob>)],
+    ) {
+        self.deletions = prune::steps(self.policy, prune, stamps, rows, candidates);
+        self.most_deletions = prune.most;
+    }
+
     /// Ends the plan.
     ///
     /// # Errors
@@ -86,6 +110,14 @@ impl<'a> Builder<'a> {
         self.block_taken_names(rows);
         let bound: BTreeSet<&str> = bindings.iter().filter_map(Binding::id).collect();
         let n_unmanaged = rows.iter().filter(|row| !bound.contains(row.id.as_str())).count();
+        let n_deletions = self.deletions.iter().filter(|change| change.action == Action::Delete).count();
+        let over =
+            prune::over_threshold(n_deletions, bound.len() + self.deletions.len(), self.most_deletions);
+        let guard = over.map(|reason| Guard {
+            reason,
+            help: format!("if they are to go, allow it for this once: --max-deletes {n_deletions}"),
+        });
+        self.changes.append(&mut self.deletions);
         let mut tag_names = Snapshot::tag_names_of(rows);
         tag_names.extend(self.policy.tag_names.clone());
         Ok(Plan {
@@ -94,6 +126,7 @@ impl<'a> Builder<'a> {
             n_unmanaged: self.policy.is_whole.then_some(n_unmanaged),
             n_manifests: self.n_manifests,
             envelope: self.policy.envelope,
+            guard,
             list_calls: BTreeMap::new(),
             tag_names,
             warnings: self.diagnostics,

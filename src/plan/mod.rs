@@ -8,6 +8,7 @@ mod build;
 mod job;
 mod origin;
 mod outcome;
+mod prune;
 mod status;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ pub use bind::{Binding, Identity, bind, bind_plainly};
 pub use build::{Builder, Steps, build};
 pub use origin::StampCounts;
 pub use outcome::{Outcome, OutcomeKind, counts};
+pub use prune::{Candidate, Evidence, Prune, PrunePolicy};
 pub use status::RunOnce;
 
 use crate::diagnostic::Diagnostics;
@@ -204,6 +206,15 @@ pub struct Policy {
     pub tag_names: BTreeMap<String, String>,
 }
 
+/// What stops a whole plan.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    /// What is over the limit.
+    pub reason: String,
+    /// What allows it for this once.
+    pub help: String,
+}
+
 /// Everything that would be done, in order.
 #[must_use]
 #[derive(Clone, Debug)]
@@ -218,6 +229,8 @@ pub struct Plan {
     pub n_manifests: usize,
     /// What updates carry.
     pub envelope: Envelope,
+    /// Why nothing of it may be carried out, and what allows it.
+    pub guard: Option<Guard>,
     /// How many calls reading a platform's list takes.
     pub list_calls: BTreeMap<Platform, usize>,
     /// Names of tags by UUID, for display.

@@ -54,6 +54,11 @@ fn summary(out: &mut String, plan: &Plan, context: Context<'_>, layout: &Layout)
         format!("{} {}.", layout.paint(Tone::Strong, "Plan:"), parts.join(", "))
     };
     let _ = writeln!(out, "{line}");
+    if let Some(guard) = &plan.guard {
+        let stopped = layout.paint(Tone::Danger, "Stopped:");
+        let _ = writeln!(out, "{stopped} {}", layout.wrap(&clean(&guard.reason), 0, 2));
+        let _ = writeln!(out, "{}", layout.wrap(&format!("= help: {}", clean(&guard.help)), 2, 4));
+    }
     let unmanaged = match plan.n_unmanaged {
         None | Some(0) => String::new(),
         Some(1) => " 1 live job is in no manifest and is left alone.".to_owned(),
