@@ -21,7 +21,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::fingerprint;
 use crate::job::{Platform, TABLE_VERSION};
 use crate::load::{self, LoadContext};
-use crate::manifest::{self, Context, Manifest, ReadScript, ScriptProblem};
+use crate::manifest::{self, Context, Linked, Manifest, Parent, ReadScript, ScriptProblem};
 use crate::record::Record;
 use crate::script::Scripts;
 use crate::source::SourceFile;
@@ -37,6 +37,10 @@ pub struct Summary {
     pub name: Option<String>,
     /// The declared platform, in the API's spelling.
     platform: Option<String>,
+    /// The parent that it declares.
+    pub parent: Parent,
+    /// Whether it names actions of the parent, so that the parent must be read to plan it.
+    pub names_actions: bool,
     /// Revision of the live job that it was last seen equal to.
     clean: Option<String>,
     #[serde(skip)]
@@ -49,6 +53,11 @@ impl Summary {
     /// The declared platform.
     pub fn platform(&self) -> Option<Platform> {
         self.platform.as_deref().and_then(Platform::parse)
+    }
+
+    /// Whether other jobs must be looked at to plan it.
+    pub fn has_links(&self) -> bool {
+        self.names_actions || matches!(self.parent, Parent::Key(_) | Parent::Id(_))
     }
 
     /// Revision of the live job that the manifest, as it stands, was last seen equal to.
@@ -146,11 +155,26 @@ impl Inventory {
             inventory.warnings.append(findings);
         }
         inventory.summaries.sort_by(|a, b| a.key.cmp(&b.key));
-        if inventory.warnings.has_errors() || inventory.summaries.is_empty() || !inventory.is_unique() {
+        if inventory.warnings.has_errors() || inventory.summaries.is_empty() || !inventory.is_sound() {
             return Err(load_all(sources));
         }
         inventory.warnings.sort();
         Ok(inventory)
+    }
+
+    /// Whether nothing is wrong with the manifests together; if there is, `load` says it with all places.
+    fn is_sound(&self) -> bool {
+        let linked = |summary: &'_ Summary| !matches!(summary.parent, Parent::Undeclared | Parent::None);
+        self.is_unique() && (!self.summaries.iter().any(linked) || self.has_sound_links())
+    }
+
+    fn has_sound_links(&self) -> bool {
+        let all: Vec<Linked<'_>> = self
+            .summaries
+            .iter()
+            .map(|summary| Linked { key: &summary.key, id: summary.id.as_deref(), parent: &summary.parent })
+            .collect();
+        manifest::faults(&all).is_empty()
     }
 
     /// Whether no two manifests could be about one job; if they could, `load` says it with both places.
@@ -307,6 +331,8 @@ fn read_file(path: &Path, sources: Sources<'_>, remembered: &BTreeMap<String, Re
         id: manifest.id.clone(),
         name: manifest.name().map(str::to_owned),
         platform: manifest.platform().map(|platform| platform.as_str().to_owned()),
+        parent: manifest.parent(),
+        names_actions: !manifest.named_actions().is_empty(),
         clean: None,
         file: 0,
         position,
@@ -386,7 +412,7 @@ fn memo_header(sources: Sources<'_>) -> String {
         sources.record.map(|record| fingerprint::sha256_hex(record.text(sources.owner).as_bytes())),
         sources.root.to_string_lossy(),
     ]);
-    format!("patchctl-manifests 1 {}", fingerprint::of_value(&parts))
+    format!("patchctl-manifests 2 {}", fingerprint::of_value(&parts))
 }
 
 /// Reads a memo; one that is damaged or was made under other circumstances is no memo.

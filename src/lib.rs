@@ -13,6 +13,7 @@ pub mod diff;
 pub mod elements;
 pub mod fingerprint;
 pub mod job;
+pub mod links;
 pub mod manifest;
 pub mod normalise;
 pub mod overlay;

@@ -262,6 +262,7 @@ pub fn with_contents(body: &Value, scripts: &Scripts) -> Result<Value, String> {
                 }
                 Type::Text
                 | Type::Uuid
+                | Type::Job
                 | Type::Choice(_)
                 | Type::OpenChoice(_)
                 | Type::Bool

@@ -23,7 +23,7 @@ use serde_json::Value;
 pub use self::interrupt::Interrupt;
 use self::lists::Lists;
 use crate::api::WriteApi;
-use crate::plan::{Action, Change, Outcome, OutcomeKind, Plan};
+use crate::plan::{self, Action, Change, Outcome, OutcomeKind, Plan};
 use crate::script::Scripts;
 use crate::snapshot::LiveJob;
 
@@ -81,7 +81,12 @@ pub async fn apply<A: WriteApi>(run: Run<'_, A>, mut tell: impl FnMut(&Change, &
         } else if let Some(step) = change.after.iter().find(|step| failed_steps.contains(*step)) {
             Outcome::said(OutcomeKind::Skipped, format!("waits for `{step}`, which was not carried out"))
         } else {
-            step(run, change, &mut progress).await
+            match plan::filled(change, &progress.made) {
+                Ok(None) => step(run, change, &mut progress).await,
+                Ok(Some(change)) => step(run, &change, &mut progress).await,
+                Err(unfilled) => Outcome::said(OutcomeKind::Failed, unfilled.to_string())
+                    .helped("nothing was written; run plan again"),
+            }
         };
         if outcome.kind.has_written() {
             run.interrupt.has_written.store(true, Ordering::Relaxed);

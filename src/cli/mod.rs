@@ -4,6 +4,7 @@ mod apply;
 mod args;
 mod cost;
 mod doctor;
+mod links;
 mod plan;
 mod planning;
 mod record;

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::args::{Common, PlanningArgs};
 use super::cost::Progress;
+use super::links::{self, Links};
 use super::session::Failure;
 use super::settings::Settings;
 use super::show;
@@ -214,15 +215,17 @@ impl Request<'_> {
     ) -> Result<Planned<'p>, Failure> {
         let shown = |path: &Path| self.settings.shown(path);
         let sources = self.sources(&shown);
-        let Live { bindings, details, ready, .. } = live;
+        let Live { rows, bindings, details, ready, links, .. } = live;
         let stamps = details.stamps();
         let mut planned = Planned {
             builder: plan::Builder::new(policy),
             scripts: Scripts::default(),
             clean: BTreeMap::new(),
         };
-        for (summary, binding) in selected.iter().zip(bindings.iter()) {
-            let revision = binding.id().and_then(|id| details.revision(id)).map(str::to_owned);
+        // Parents first, so that it is known of them whether they are as declared.
+        for at in links.order(selected) {
+            let (summary, binding) = (selected[at], &bindings[at]);
+            let revision = links.revision(summary, binding, details, &planned.clean);
             let is_unique = binding.id().is_some_and(|id| details.is_stamp_unique(id, &stamps));
             if is_unique && summary.was_clean(revision.as_deref()) {
                 planned.builder.add_unchanged();
@@ -238,7 +241,11 @@ impl Request<'_> {
                         None => None,
                         Some(id) => job(details, id, api).await?,
                     };
-                    let steps = plan::Steps::of(policy, &stamps, &manifest, binding, job.as_ref());
+                    let look = links::Look { inventory, sources, rows, links, api };
+                    let parent = look.parent(summary, job.as_ref(), details).await?;
+                    let (job, parent) = (job.as_ref(), parent.as_ref());
+                    let mut steps = plan::Steps::linked(policy, &stamps, &manifest, binding, job, parent);
+                    look.check_new_parent(&mut steps, details).await?;
                     One::new(steps, scripts)
                 }
             };
@@ -251,6 +258,10 @@ impl Request<'_> {
             planned.builder.add(one.steps);
             planned.scripts.extend(one.scripts);
         }
+        let look = links::Look { inventory, sources, rows, links, api };
+        let dependents = look.dependents(&planned.builder.losing_actions(), details).await?;
+        planned.builder.depend(dependents);
+        planned.builder.link(std::mem::take(links).into_graph());
         Ok(planned)
     }
 
@@ -279,7 +290,9 @@ impl Request<'_> {
         let mut rows = Vec::new();
         let mut customers = BTreeSet::new();
         let mut list_calls = BTreeMap::new();
-        for platform in platforms_in_use(selected) {
+        // Parents outside of the selection are no part of the plan, and say which live job a child is linked to.
+        let all = links::with_parents(inventory, selected);
+        for platform in platforms_in_use(&all) {
             let n_before = api.calls().list;
             for row in api.list_jobs(platform.as_str()).await.map_err(read_failed)? {
                 customers.extend(row.get("customerId").and_then(Value::as_str).map(str::to_ascii_lowercase));
@@ -290,7 +303,10 @@ impl Request<'_> {
         }
         self.check_customer(&customers)?;
         let rows = Snapshot::new(rows).rows;
-        let bindings = self.bind(inventory, selected, &rows)?;
+        let all_bindings = self.bind(inventory, &all, &rows)?;
+        let links = Links::new(&all, &all_bindings, selected, &rows);
+        links.check_circles(inventory, self.sources(&|path: &Path| self.settings.shown(path)))?;
+        let bindings = links::of_selected(&all, all_bindings, selected);
         let customer = customers.into_iter().collect::<Vec<_>>().join(",");
         let now = jiff::Timestamp::now().as_millisecond();
         let mut details = Details::open(&self.cache_folder(), identity, &customer, self.cache_use(), now)
@@ -298,12 +314,14 @@ impl Request<'_> {
         if let Some(note) = details.note.take() {
             self.terminal.note(&note);
         }
-        let ids: BTreeSet<String> = bindings.iter().filter_map(Binding::id).map(str::to_owned).collect();
+        let mut ids: BTreeSet<String> = bindings.iter().filter_map(Binding::id).map(str::to_owned).collect();
+        ids.extend(links.to_read(selected));
         let missing = details.missing(ids.into_iter(), &rows);
-        let mut by_id: BTreeMap<&str, Asked<'_>> = BTreeMap::new();
+        let mut by_id: BTreeMap<&str, Asked<'_>> =
+            missing.iter().map(|id| (id.as_str(), Asked { bound: None, row: None })).collect();
         for (summary, binding) in selected.iter().zip(&bindings) {
             if let Some(id) = binding.id() {
-                by_id.insert(id, Asked { summary, binding, row: None });
+                by_id.insert(id, Asked { bound: Some((summary, binding)), row: None });
             }
         }
         for row in &rows {
@@ -312,14 +330,15 @@ impl Request<'_> {
             }
         }
         let mut ready = BTreeMap::new();
-        let fetched = self.fetch(inventory, api, missing, &by_id, &mut details, policy, &mut ready).await;
+        let fetched =
+            self.fetch(inventory, api, missing.clone(), &by_id, &mut details, policy, &mut ready).await;
         if fetched.is_err() {
             // What was read stays, so that the next run goes on from there; the failure itself is what counts.
             let _ = details.save();
         }
         fetched?;
         drop(by_id);
-        Ok(Live { rows, bindings, details, ready, list_calls })
+        Ok(Live { rows, bindings, details, ready, list_calls, links })
     }
 
     /// Asks for jobs, and plans each while the others are on their way.
@@ -359,7 +378,9 @@ impl Request<'_> {
             let asked = by_id.get(id.as_str());
             let row = asked.and_then(|asked| asked.row);
             details.put(&id, job.as_ref(), row).map_err(|error| spill_failed(&error))?;
-            if let Some(Asked { summary, binding, .. }) = asked {
+            // A job whose links are to be resolved waits until its parent is there.
+            let bound = asked.and_then(|asked| asked.bound).filter(|(summary, _)| !summary.has_links());
+            if let Some((summary, binding)) = bound {
                 let (manifest, scripts) =
                     inventory.manifest(summary, self.sources(&shown)).map_err(Failure::Findings)?;
                 let job = job.map(LiveJob::new);
@@ -456,12 +477,14 @@ struct Live {
     ready: BTreeMap<String, One>,
     /// How many calls each platform's list took.
     list_calls: BTreeMap<Platform, usize>,
+    links: Links,
 }
 
 /// A job that may have to be asked for, and who wants it.
+#[derive(Clone, Copy)]
 struct Asked<'a> {
-    summary: &'a Summary,
-    binding: &'a Binding,
+    /// The manifest that is bound to it; none for the parent of one.
+    bound: Option<(&'a Summary, &'a Binding)>,
     row: Option<&'a ListRow>,
 }
 
@@ -480,7 +503,11 @@ impl One {
 }
 
 /// A job as it was read or remembered; a damaged entry of the cache costs a call, nothing else.
-async fn job<A: ReadApi>(details: &mut Details, id: &str, api: &A) -> Result<Option<LiveJob>, Failure> {
+pub(super) async fn job<A: ReadApi>(
+    details: &mut Details,
+    id: &str,
+    api: &A,
+) -> Result<Option<LiveJob>, Failure> {
     if let Ok(job) = details.job(id) {
         return Ok(job);
     }
@@ -519,13 +546,13 @@ struct Planned<'p> {
 }
 
 /// A read that failed: nothing is planned from what was read before it.
-fn read_failed(error: ApiError) -> Failure {
+pub(super) fn read_failed(error: ApiError) -> Failure {
     let mut lines = vec!["the live jobs could not be read, so nothing was planned".to_owned()];
     lines.extend(chain(&error));
     Failure::Error(lines, Some(format!("{}; nothing was changed", error.help())))
 }
 
-fn spill_failed(error: &std::io::Error) -> Failure {
+pub(super) fn spill_failed(error: &std::io::Error) -> Failure {
     let message = "could not write to a temporary file".to_owned();
     Failure::Error(vec![message, error.to_string()], Some("is the disk full? nothing was changed".to_owned()))
 }

@@ -7,8 +7,9 @@ use std::path::Path;
 
 use super::session::Failure;
 use super::settings::Settings;
-use crate::plan::{Action, Outcome, OutcomeKind, Plan};
+use crate::plan::{self, Action, Outcome, OutcomeKind, Plan};
 use crate::record::Record;
+use crate::snapshot::LiveJob;
 use crate::terminal::Terminal;
 
 /// Reads the record, where one is configured; a file that is not there yet is an empty record.
@@ -50,7 +51,15 @@ pub(super) fn keep(settings: &Settings, plan: &Plan, outcomes: &[Outcome], termi
                 .note(&format!("the record `{shown}` can not be read any more and was not written"));
         }
     };
+    let read_back =
+        plan.changes.iter().zip(outcomes).filter_map(|(change, outcome)| {
+            Some((change.key.clone(), LiveJob::new(outcome.read_back.clone()?)))
+        });
+    let made = read_back.collect();
     for (change, outcome) in applied {
+        // A step that waited for ids was carried out with them, and its stamp is that of the job with them.
+        let filled = plan::filled(change, &made).ok().flatten();
+        let change = filled.as_ref().unwrap_or(change);
         let id = change.id.as_ref().or(outcome.made.as_ref());
         match (change.action, &change.basis, id) {
             (Action::Delete, _, _) => record.forget(&change.key),

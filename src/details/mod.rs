@@ -296,6 +296,11 @@ impl Details {
         }
     }
 
+    /// Whether the job was looked for in this run.
+    pub fn is_known(&self, id: &str) -> bool {
+        self.entries.contains_key(id)
+    }
+
     /// What tells one state of a job from another: digest of its body.
     pub fn revision(&self, id: &str) -> Option<&str> {
         self.entries.get(id)?.as_ref().map(|(meta, _)| meta.sha.as_str())

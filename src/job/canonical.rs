@@ -44,6 +44,7 @@ pub fn expectation(member: &Member) -> String {
     match member.kind {
         Type::Text => "a text".to_owned(),
         Type::Uuid => "a UUID".to_owned(),
+        Type::Job => "the UUID of a job".to_owned(),
         Type::Choice(values) | Type::OpenChoice(values) => match values {
             [only] => format!("`{only}`"),
             [rest @ .., last] => {
@@ -63,6 +64,7 @@ pub fn expectation(member: &Member) -> String {
         Type::DateTime => "a date and time such as 2026-12-01T02:00".to_owned(),
         Type::Set(Element::Uuid) => "a list of UUIDs".to_owned(),
         Type::Set(Element::Tag) => "a list of tags, by UUID or by a name of the `tags` map".to_owned(),
+        Type::Set(Element::Action) => "a list of the parent's post-actions, by name or UUID".to_owned(),
         Type::Set(Element::Integer) => "a list of whole numbers".to_owned(),
         Type::Addresses => "e-mail addresses, as a list or separated by commas".to_owned(),
         Type::Object(_) => "a mapping".to_owned(),
@@ -83,7 +85,7 @@ pub fn canonical(member: &Member, value: &Value) -> Result<Value, Mismatch> {
     }
     let result = match member.kind {
         Type::Text => text(value).map(str::to_owned).map(Value::String),
-        Type::Uuid => text(value).map(|text| Value::String(lower_uuid(text))),
+        Type::Uuid | Type::Job => text(value).map(|text| Value::String(lower_uuid(text))),
         Type::Choice(known) => choice(known, value),
         Type::OpenChoice(known) => {
             choice(known, value).map_err(|mismatch| Mismatch { tolerable: value.is_string(), ..mismatch })
@@ -169,6 +171,7 @@ pub fn wire(member: &Member, value: &Value) -> Value {
         (
             Type::Text
             | Type::Uuid
+            | Type::Job
             | Type::Choice(_)
             | Type::OpenChoice(_)
             | Type::Bool
@@ -362,11 +365,14 @@ fn set(element: Element, value: &Value) -> Result<Value, Mismatch> {
         Value::Null | Value::Bool(_) | Value::Object(_) => return Err(Mismatch::new("")),
     };
     match element {
-        Element::Uuid | Element::Tag => {
+        Element::Uuid | Element::Tag | Element::Action => {
             let mut names = items
                 .iter()
                 .map(|item| item.as_str().map(lower_uuid).ok_or_else(|| Mismatch::new("")))
                 .collect::<Result<Vec<_>, _>>()?;
+            if element == Element::Action && names.iter().any(String::is_empty) {
+                return Err(Mismatch::new(""));
+            }
             names.sort();
             names.dedup();
             Ok(names.into())

@@ -71,6 +71,8 @@ pub enum Element {
     Uuid,
     /// The UUID of a tag, which a manifest may also give by the tag's name.
     Tag,
+    /// The UUID of a post-action of the parent job, which a manifest may also give by the action's name.
+    Action,
     /// A whole number.
     Integer,
 }
@@ -82,6 +84,8 @@ pub enum Type {
     Text,
     /// One UUID.
     Uuid,
+    /// The UUID of another job, which a manifest may also give by the key of that job's manifest ([`key_form`]).
+    Job,
     /// One of the named values, whatever the case of its letters; nothing else is accepted.
     Choice(&'static [&'static str]),
     /// One of the named values, or one that is newer than this build (a warning).
@@ -239,6 +243,7 @@ impl Member {
             Type::Object(members) | Type::List(members, _) => members,
             Type::Text
             | Type::Uuid
+            | Type::Job
             | Type::Choice(_)
             | Type::OpenChoice(_)
             | Type::Bool
@@ -257,6 +262,11 @@ impl Member {
 /// Finds a row by its name among the rows of one object.
 pub fn find(members: &'static [Member], name: &str) -> Option<&'static Member> {
     members.iter().find(|member| member.name == name)
+}
+
+/// The name under which a manifest gives a row's job by its key in place of the UUID: `linkedJob` for `linkedJobId`.
+pub fn key_form(row: &Member) -> Option<&'static str> {
+    row.name.strip_suffix("Id").filter(|_| matches!(row.kind, Type::Job))
 }
 
 /// Finds the row that a JSON Pointer from the job's root leads to; list positions are passed over.

@@ -51,6 +51,8 @@ Values may be written the way people write them; the API gets its own form:
 | days of the week | `[Tue, Thu]`, `Tue, Thu`, `\"0,0,1,0,1,0,0\"` | short or long English names; the flags begin with Sunday |
 | day of the week | `Sun`, `Sunday`, `0` | 0 is Sunday, 6 is Saturday |
 | date and time | `2026-12-01T02:00`, `2026-12-01 02:00:00 AM` | no zone: that is `timezone` |
+| parent job | `linkedJob: app-servers-stop`, `linkedJobId: 1e5d8b04-c6f9-4a72-b3e1-905c7da2f846` | by the key of its manifest, or by UUID; not both |
+| list of the parent's post-actions | `[Stop services, 86f3a2e7-5d1c-4b90-8e64-c07f9b3d15a2]` | the names are their `params.actionItem` |
 | list of tags | `[Workstations, 5f2b9d70-c3a4-4e18-8f65-1d7e06b4a92c]` | names come from `tags:` in `patchctl.yaml` |
 | e-mail addresses | `[a@acme.example, b@acme.example]`, `a@acme.example, b@acme.example` | |
 | script | `script:` with the text, or `scriptFile:` with a path | the path begins at the manifest; not both |
@@ -203,6 +205,10 @@ pub(super) fn values(member: &Member) -> String {
         Type::Integer(..) if !range_is_firm(member) => format!("{expected}; any other with a warning"),
         Type::Set(_) | Type::WeekDays | Type::Addresses => format!("{expected}; order means nothing"),
         Type::List(..) => format!("{expected}; order is kept"),
+        Type::Job => match super::key_form(member) {
+            Some(name) => format!("{expected}; or `{name}: KEY`, the key of its manifest"),
+            None => expected,
+        },
         Type::Text
         | Type::Uuid
         | Type::Choice(_)
@@ -245,6 +251,7 @@ fn none(member: &Member, prefix: &str) -> String {
         Type::Object(_) => "{}",
         Type::Text
         | Type::Uuid
+        | Type::Job
         | Type::Choice(_)
         | Type::OpenChoice(_)
         | Type::Bool
@@ -292,6 +299,7 @@ pub(super) fn element(element: Element) -> &'static str {
     match element {
         Element::Uuid => "a UUID",
         Element::Tag => "a tag's UUID or a name of the `tags` map",
+        Element::Action => "the name or UUID of a post-action of the parent",
         Element::Integer => "a whole number",
     }
 }

@@ -317,8 +317,9 @@ impl<'a> Rules<'a> {
 
     fn links(&mut self) {
         if self.is_set("chainedJobRule") && self.is_missing("linkedJobId") {
-            let message = "`chainedJobRule` needs the parent job in `linkedJobId`";
-            self.say("/chainedJobRule", Evidence::Inferred, message, "add `linkedJobId`");
+            let message = "`chainedJobRule` needs a parent job";
+            let help = "add `linkedJob` with the key of its manifest, or `linkedJobId`";
+            self.say("/chainedJobRule", Evidence::Inferred, message, help);
         }
     }
 

@@ -92,6 +92,10 @@ fn block(rows: &'static [Member], prefix: &str, list: Option<&str>) -> Map<Strin
                 exclusions.push(json!({"not": {"required": [row.name, file]}}));
                 properties.insert(file, script_file(row, &path));
             }
+            if let Some(name) = super::key_form(row) {
+                exclusions.push(json!({"not": {"required": [row.name, name]}}));
+                properties.insert(name.to_owned(), key(row, &format!("{prefix}{name}")));
+            }
         }
     }
     let mut schema = Map::from_iter([
@@ -127,6 +131,21 @@ fn script_file(row: &Member, path: &str) -> Value {
     })
 }
 
+/// A job of the repository by its key; `null` is managed as no job at all.
+fn key(row: &Member, path: &str) -> Value {
+    json!({
+        "title": path,
+        "description": format!(
+            "{}: the key of its manifest. Instead of `{}`, also where the job is not made yet.",
+            row.summary, row.name
+        ),
+        "type": ["string", "integer", "null"],
+        "pattern": "^[a-z0-9-]+$",
+        "minimum": 0,
+        "errorMessage": "must be the key of another manifest",
+    })
+}
+
 /// What the editor shows: the summary, what may be written, who decides, where it applies, and how sure that is.
 fn description(row: &Member) -> String {
     let mut text = format!("{}.\n\nValue: {}.", row.summary, page::values(row));
@@ -151,7 +170,7 @@ fn description(row: &Member) -> String {
 /// The keywords that judge the value of one member.
 fn value(row: &'static Member, path: &str) -> Map<String, Value> {
     let rule = match row.kind {
-        Type::Text | Type::Uuid => json!({"type": ["string", "null"]}),
+        Type::Text | Type::Uuid | Type::Job => json!({"type": ["string", "null"]}),
         Type::Choice(names) => json!({"anyOf": [
             {"enum": names},
             {"type": ["string", "null"], "pattern": format!("^$|{}", choice(names))},
@@ -194,6 +213,8 @@ fn value(row: &'static Member, path: &str) -> Map<String, Value> {
         Type::Set(element) => {
             let mut item = match element {
                 Element::Uuid | Element::Tag => json!({"type": "string"}),
+                // A name of nothing but blanks names nothing.
+                Element::Action => json!({"type": "string", "pattern": r"\S"}),
                 Element::Integer => json!({"type": ["integer", "string"], "pattern": r"^\s*[+-]?[0-9]+\s*$"}),
             };
             item["errorMessage"] = format!("must be {}", page::element(element)).into();

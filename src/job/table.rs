@@ -21,6 +21,7 @@ const fn row(name: &'static str, owner: Owner, kind: Type, summary: &'static str
         Type::Object(_) => AllMembers,
         Type::Text
         | Type::Uuid
+        | Type::Job
         | Type::Choice(_)
         | Type::OpenChoice(_)
         | Type::WeekDays
@@ -258,7 +259,7 @@ const CHAINED_JOB_RULE: &[Member] = &[
     row("field", User, Type::Choice(&["postDeployAction"]), "What the rule looks at")
         .since("3.3")
         .evidence(Doc),
-    row("actionIds", User, UUIDS, "Post-actions of the parent job").since("3.3"),
+    row("actionIds", User, Type::Set(Element::Action), "Post-actions of the parent job").since("3.3"),
     row(
         "threshold",
         User,
@@ -435,7 +436,9 @@ pub const JOB: &[Member] = &[
     )
     .empty(Zero)
     .evidence(Client),
-    row("linkedJobId", User, UUID, "The parent job, whose patches this job takes").listed().evidence(Doc),
+    row("linkedJobId", User, Type::Job, "The parent job, whose patches this job takes")
+        .listed()
+        .evidence(Doc),
     row(
         "chainedJobRule",
         User,

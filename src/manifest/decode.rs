@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
-use super::{Context, Declared};
+use super::{Context, Declared, links};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::diff::escape;
 use crate::job::{self, Element, Member, Owner, Type, canonical};
+use crate::links::{Placeholder, is_key};
 use crate::script::{self, Scripts};
 use crate::source::{Place, SourceFile, Span};
 use crate::stamp;
@@ -84,6 +85,14 @@ impl<'a> Decoder<'a> {
                 }
                 continue;
             }
+            if let Some(row) = rows.iter().find(|row| job::key_form(row) == Some(entry.key.as_str())) {
+                let pointer = format!("{prefix}/{}", row.name);
+                if !self.is_second_link(&members, row, entry, &pointer) {
+                    self.remember(&pointer, entry);
+                    members.extend(self.linked_job(row, entry).map(|value| (row.name.to_owned(), value)));
+                }
+                continue;
+            }
             let value = match job::find(rows, &entry.key) {
                 None => self.unknown_member(rows, entry, prefix),
                 Some(row) if row.name == "actionType" => {
@@ -95,6 +104,12 @@ impl<'a> Decoder<'a> {
                     None
                 }
                 Some(row) if row.owner == Owner::WriteOnly && self.is_second(&members, row, entry) => None,
+                Some(row)
+                    if matches!(row.kind, Type::Job)
+                        && self.is_second_link(&members, row, entry, &pointer) =>
+                {
+                    None
+                }
                 Some(row) => {
                     if row.owner == Owner::Unknown {
                         let message = format!("it is not documented who decides `{}`", entry.key);
@@ -126,6 +141,47 @@ impl<'a> Decoder<'a> {
         second
     }
 
+    /// Another job may be declared by its key or by its id, not both.
+    fn is_second_link(
+        &mut self,
+        members: &Map<String, Json>,
+        row: &Member,
+        entry: &Entry,
+        pointer: &str,
+    ) -> bool {
+        let Some(name) = job::key_form(row).filter(|_| members.contains_key(row.name)) else { return false };
+        let message = format!("`{name}` and `{}` exclude each other", row.name);
+        let place = self.place(entry.key_span);
+        let mut diagnostic = Diagnostic::error("linked-job-twice", message).at(place, "this one");
+        if let Some(first) = self.declared.get(pointer) {
+            diagnostic = diagnostic.related(self.place(first.key), "and this one");
+        }
+        self.push(diagnostic.help("keep the key for a job of this repository, the id for any other"));
+        true
+    }
+
+    /// A job by the key of its manifest; which live job that is, is known when the plan is made.
+    fn linked_job(&mut self, row: &Member, entry: &Entry) -> Option<Json> {
+        let key = match &entry.value.value {
+            Value::Null => return Some(Json::Null),
+            Value::String(text) => text.clone(),
+            Value::Integer(number) => number.to_string(),
+            _ => String::new(),
+        };
+        if is_key(&key) {
+            return Some(Json::Object(Map::from_iter([(entry.key.clone(), Json::from(key))])));
+        }
+        let message = format!(
+            "`{}` must be the key of another manifest, found {}",
+            entry.key,
+            entry.value.value.describe()
+        );
+        let place = self.place(entry.value.span);
+        let help = format!("a key is of small letters, digits and dashes; an id belongs into `{}`", row.name);
+        self.push(Diagnostic::error("wrong-value", message).at(place, "").help(help));
+        None
+    }
+
     fn unknown_member(&mut self, rows: &'static [Member], entry: &Entry, prefix: &str) -> Option<Json> {
         if self.context.allow_unknown_fields {
             let place = self.place(entry.key_span);
@@ -138,7 +194,8 @@ impl<'a> Decoder<'a> {
         let diagnostic =
             Diagnostic::error("unknown-member", format!("`{}` is no member of {within}", entry.key))
                 .at(place.clone(), "");
-        let names = rows.iter().filter(|row| row.is_settable()).map(|row| row.name);
+        let names = rows.iter().filter(|row| row.is_settable());
+        let names = names.flat_map(|row| std::iter::once(row.name).chain(job::key_form(row)));
         let elsewhere = || {
             let mut found = None;
             job::walk(&mut |path, row| {
@@ -212,7 +269,10 @@ impl<'a> Decoder<'a> {
     }
 
     fn scalar(&mut self, row: &Member, node: &Node, pointer: &str) -> Option<Json> {
-        if is_blank_of_another_kind(row, &node.value) {
+        // A text that would be taken for an id which is not known yet is no id.
+        let is_forged = matches!(row.kind, Type::Job)
+            && node.value.as_str().is_some_and(|text| Placeholder::parse(text.trim()).is_some());
+        if is_forged || is_blank_of_another_kind(row, &node.value) {
             self.mismatch(row, node, pointer, &canonical::expectation(row));
             return None;
         }
@@ -220,6 +280,7 @@ impl<'a> Decoder<'a> {
         let mismatch = match canonical::canonical(row, &json) {
             Ok(value) => {
                 self.warn_of_odd_ids(row, node, pointer);
+                self.remember_actions(row, node, pointer);
                 return Some(if pointer == "/description" { without_stamp(value) } else { value });
             }
             Err(mismatch) => mismatch,
@@ -253,7 +314,7 @@ impl<'a> Decoder<'a> {
     /// The API's ids are UUIDs in all samples; another text is sent all the same.
     fn warn_of_odd_ids(&mut self, row: &Member, node: &Node, pointer: &str) {
         let items = match row.kind {
-            Type::Uuid => std::slice::from_ref(node),
+            Type::Uuid | Type::Job => std::slice::from_ref(node),
             Type::Set(Element::Uuid) => node.value.as_sequence().unwrap_or_default(),
             _ => &[],
         };
@@ -264,6 +325,17 @@ impl<'a> Decoder<'a> {
                     format!("`{}` is usually {expected}, found {}", dotted(pointer), item.value.describe());
                 let place = self.place(item.span);
                 self.push(Diagnostic::warning("unusual-value", message).at(place, "sent as it is"));
+            }
+        }
+    }
+
+    /// Keeps the place of each action that is named, for whoever looks for it.
+    fn remember_actions(&mut self, row: &Member, node: &Node, pointer: &str) {
+        let (Type::Set(Element::Action), Some(items)) = (row.kind, node.value.as_sequence()) else { return };
+        for item in items {
+            if let Some(name) = item.value.as_str() {
+                let place = Declared { key: item.span, value: item.span };
+                self.declared.insert(links::action_pointer(pointer, name.trim()), place);
             }
         }
     }

@@ -33,6 +33,7 @@ pub(super) fn manifest(decoder: &mut Decoder<'_>, document: &Document) -> Option
         key: metadata.key,
         id: metadata.id,
         spec,
+        unresolved: None,
         script_files: std::mem::take(&mut decoder.script_files),
         file: std::sync::Arc::clone(decoder.file),
         key_span: metadata.key_span,

@@ -5,6 +5,7 @@
 
 mod decode;
 mod header;
+mod links;
 mod set;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+pub use links::{Fault, Linked, NamedAction, Parent, circle_finding, circles, faults};
 pub use set::DesiredSet;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
@@ -72,7 +74,12 @@ pub struct Manifest {
     /// The live job it is bound to, where the manifest says so.
     pub id: Option<String>,
     /// The declared members in canonical form; an explicit `null` is there as `null`.
+    ///
+    /// As read, a parent given by its key stands in it as `{"linkedJob": KEY}`, and actions of the parent may stand in
+    /// it by name. What the planner works with has ids in their place ([`Manifest::resolved`]).
     pub spec: Map<String, Value>,
+    /// The declared members as read, where `spec` has ids in the place of keys and names.
+    unresolved: Option<Map<String, Value>>,
     /// Where scripts came from, by the JSON Pointer of the script: the path as written, `None` where in place.
     pub script_files: BTreeMap<String, Option<String>>,
     file: Arc<SourceFile>,

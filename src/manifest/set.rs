@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Manifest, Parsed};
+use super::{Manifest, Parsed, links};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::job::Platform;
 use crate::script::Scripts;
@@ -17,7 +17,8 @@ pub struct DesiredSet {
 }
 
 impl DesiredSet {
-    /// Joins what the files declare; two manifests with one key, or bound to one live job, are errors.
+    /// Joins what the files declare; two manifests with one key, or bound to one live job, and links that lead
+    /// nowhere or round in a circle, are errors.
     pub fn join(files: impl IntoIterator<Item = Parsed>) -> (Self, Diagnostics) {
         let mut set = Self::default();
         let mut diagnostics = Diagnostics::new();
@@ -28,7 +29,9 @@ impl DesiredSet {
         }
         // By place first, so that of two with one key the later one is the one at fault.
         set.manifests.sort_by_cached_key(|manifest| (manifest.key.clone(), manifest.place()));
+        let is_whole = !diagnostics.has_errors();
         set.check_unique(&mut diagnostics);
+        links::check(&set.manifests, is_whole, &mut diagnostics);
         (set, diagnostics)
     }
 

@@ -6,10 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::bind::Binding;
-use super::job::{Planned, Planner, block};
+use super::dependents::{self, Dependent};
+use super::job::{Planned, Planner, blocked, named_after};
+use super::links::{self, Graph, Node};
 use super::origin::StampCounts;
+use super::resolve::{ParentJob, Resolution, resolve};
 use super::{Action, Candidate, Change, Guard, Plan, Policy, PrunePolicy, prune};
 use crate::diagnostic::Diagnostics;
+use crate::links::placeholders;
 use crate::manifest::{DesiredSet, Manifest};
 use crate::snapshot::{ListRow, LiveJob, Snapshot};
 
@@ -18,6 +22,8 @@ use crate::snapshot::{ListRow, LiveJob, Snapshot};
 pub struct Steps {
     changes: Vec<Change>,
     diagnostics: Diagnostics,
+    /// Key of the manifest, where its requests hold placeholders.
+    waiting: Option<String>,
 }
 
 impl Steps {
@@ -32,7 +38,65 @@ impl Steps {
         job: Option<&LiveJob>,
     ) -> Self {
         let Planned { steps, diagnostics } = Planner { policy, stamps }.plan(manifest, binding, job);
-        Self { changes: steps, diagnostics }
+        let is_waiting = !placeholders(&manifest.spec).is_empty();
+        let waiting = is_waiting.then(|| manifest.key.clone());
+        Self { changes: steps, diagnostics, waiting }
+    }
+
+    /// The same for a manifest whose links may stand in it by key and by name; `parent` is the job that it is linked
+    /// to.
+    pub fn linked(
+        policy: &Policy,
+        stamps: &StampCounts,
+        manifest: &Manifest,
+        binding: &Binding,
+        job: Option<&LiveJob>,
+        parent: Option<&ParentJob>,
+    ) -> Self {
+        match resolve(manifest, parent) {
+            Resolution::Plain => Self::of(policy, stamps, manifest, binding, job),
+            Resolution::Resolved(manifest, notes) => {
+                let mut steps = Self::of(policy, stamps, &manifest, binding, job);
+                let links = steps.changes.iter_mut().find(|change| {
+                    change.action.writes() && change.fields.iter().any(|field| links::is_link(&field.path))
+                });
+                if let Some(change) = links {
+                    change.notes.extend(notes);
+                }
+                steps
+            }
+            Resolution::Blocked(reason, help) => {
+                let change = blocked(manifest, binding.id(), reason, &help);
+                let change = match job {
+                    Some(job) => named_after(change, job),
+                    None => change,
+                };
+                Self { changes: vec![change], diagnostics: Diagnostics::new(), waiting: None }
+            }
+            Resolution::Wrong(diagnostics) => Self { changes: Vec::new(), diagnostics, waiting: None },
+        }
+    }
+
+    /// The live job that a step would link this one to; it must be there.
+    pub fn new_parent(&self) -> Option<&str> {
+        let fields =
+            self.changes.iter().filter(|change| change.action.writes()).flat_map(|change| &change.fields);
+        let after =
+            fields.filter(|field| field.path == "/linkedJobId").find_map(|field| field.after.as_str());
+        after.filter(|id| links::is_known_id(id))
+    }
+
+    /// Blocks the step that links the job, because the parent is not there.
+    pub fn block_new_parent(&mut self) {
+        let Some(id) = self.new_parent().map(str::to_owned) else { return };
+        let at = self.changes.iter().position(|change| {
+            change.action.writes() && change.fields.iter().any(|field| field.path == "/linkedJobId")
+        });
+        if let Some(at) = at {
+            let reason = format!("there is no live job {id} to be linked to");
+            let help = "run plan again, the answer may lag; if it stays so, declare another parent";
+            links::block_with_what_follows(&mut self.changes, at, reason, help);
+        }
     }
 
     /// Whether nothing is to be done and nothing to be said.
@@ -51,6 +115,10 @@ pub struct Builder<'a> {
     n_manifests: usize,
     deletions: Vec<Change>,
     most_deletions: Option<usize>,
+    graph: Graph,
+    dependents: Vec<Dependent>,
+    /// Keys of manifests whose requests hold placeholders.
+    waiting: BTreeSet<String>,
 }
 
 impl<'a> Builder<'a> {
@@ -64,12 +132,16 @@ impl<'a> Builder<'a> {
             n_manifests: 0,
             deletions: Vec::new(),
             most_deletions: None,
+            graph: Graph::default(),
+            dependents: Vec::new(),
+            waiting: BTreeSet::new(),
         }
     }
 
     /// Adds what the next manifest comes to.
     pub fn add(&mut self, steps: Steps) {
-        let Steps { changes, diagnostics } = steps;
+        let Steps { changes, diagnostics, waiting } = steps;
+        self.waiting.extend(waiting);
         if changes.is_empty() {
             self.n_unchanged += 1;
         }
@@ -98,6 +170,21 @@ impl<'a> Builder<'a> {
         self.most_deletions = prune.most;
     }
 
+    /// Says who is linked to whom, for the order of the steps.
+    pub fn link(&mut self, graph: Graph) {
+        self.graph = graph;
+    }
+
+    /// Ids of the jobs that lose a post-action: the rules of the jobs that are linked to them must be known.
+    pub fn losing_actions(&self) -> BTreeSet<String> {
+        dependents::losing(&self.changes)
+    }
+
+    /// Tells of live jobs whose rules wait for actions of others.
+    pub fn depend(&mut self, dependents: impl IntoIterator<Item = Dependent>) {
+        self.dependents.extend(dependents);
+    }
+
     /// Ends the plan.
     ///
     /// # Errors
@@ -108,6 +195,9 @@ impl<'a> Builder<'a> {
             return Err(self.diagnostics);
         }
         self.block_taken_names(rows);
+        dependents::block_broken_rules(&mut self.changes, &self.dependents);
+        let changes = std::mem::take(&mut self.changes);
+        self.changes = links::order(changes, &self.graph, &self.waiting);
         let bound: BTreeSet<&str> = bindings.iter().filter_map(Binding::id).collect();
         let n_unmanaged = rows.iter().filter(|row| !bound.contains(row.id.as_str())).count();
         let n_deletions = self.deletions.iter().filter(|change| change.action == Action::Delete).count();
@@ -137,7 +227,8 @@ impl<'a> Builder<'a> {
 impl Builder<'_> {
     /// A name that another live job of the platform has must not be taken: nobody could tell the two apart by name.
     fn block_taken_names(&mut self, rows: &[ListRow]) {
-        for change in &mut self.changes {
+        for at in 0..self.changes.len() {
+            let change = &self.changes[at];
             let renamed =
                 change.fields.iter().find(|field| field.path == "/name" && change.action == Action::Update);
             let Some(name) = renamed.and_then(|field| field.after.as_str()) else { continue };
@@ -146,7 +237,8 @@ impl Builder<'_> {
             });
             if let Some(row) = taken {
                 let reason = format!("the live job {} has the name `{name}` already", row.id);
-                *change = block(change.clone(), reason, "choose another name, or rename that job first");
+                let help = "choose another name, or rename that job first";
+                links::block_with_what_follows(&mut self.changes, at, reason, help);
             }
         }
     }
@@ -167,9 +259,47 @@ pub fn build(
         stamps.add(&job.stamp);
     }
     let mut builder = Builder::new(policy);
-    for (manifest, binding) in set.manifests.iter().zip(bindings) {
-        let job = binding.id().and_then(|id| snapshot.jobs.get(id)?.as_ref());
-        builder.add(Steps::of(policy, &stamps, manifest, binding, job));
+    let live = |id: Option<&str>| snapshot.jobs.get(id?)?.as_ref();
+    let linked_to = |job: Option<&LiveJob>| {
+        Some(job?.normalised.text("linkedJobId")?.to_owned()).filter(|id| !id.is_empty())
+    };
+    let nodes: Vec<Node> = set
+        .manifests
+        .iter()
+        .zip(bindings)
+        .map(|(manifest, binding)| Node {
+            key: manifest.key.clone(),
+            bound: binding.id().map(str::to_owned),
+            parent: manifest.parent(),
+            live_parent: linked_to(live(binding.id())),
+            in_plan: true,
+        })
+        .collect();
+    let graph = Graph::new(&nodes);
+    let by_key: BTreeMap<&str, &Manifest> =
+        set.manifests.iter().map(|manifest| (manifest.key.as_str(), manifest)).collect();
+    for circle in graph.circles() {
+        let members: Vec<&Manifest> =
+            circle.iter().filter_map(|key| by_key.get(key.as_str()).copied()).collect();
+        builder.diagnostics.push(crate::manifest::circle_finding(&members));
     }
+    let mut keys = BTreeMap::new();
+    let order: Vec<&str> = set.manifests.iter().map(|manifest| manifest.key.as_str()).collect();
+    for (manifest, binding) in graph.order(&order).into_iter().map(|at| (&set.manifests[at], &bindings[at])) {
+        let job = live(binding.id());
+        let parent = graph.parent(&manifest.key).map(|known| ParentJob {
+            live: live(known.id.as_deref()).cloned(),
+            manifest: known.key.as_deref().and_then(|key| by_key.get(key)).map(|found| (*found).clone()),
+            known: known.clone(),
+        });
+        keys.extend(binding.id().map(|id| (id, manifest.key.clone())));
+        builder.add(Steps::linked(policy, &stamps, manifest, binding, job, parent.as_ref()));
+    }
+    let dependents = snapshot
+        .jobs
+        .iter()
+        .filter_map(|(id, job)| Dependent::of(id, keys.get(id.as_str()).cloned(), job.as_ref()?));
+    builder.depend(dependents);
+    builder.link(graph);
     builder.finish(bindings, &snapshot.rows)
 }

@@ -53,7 +53,7 @@ impl Planner<'_> {
                 diagnostics.push(diagnostic.help(format!("add `{name}:` below `spec`")));
             }
         }
-        let stamp = stamp::expected(&self.policy.owner, &manifest.key, &manifest.spec, &job);
+        let stamp = stamp::expected(&self.policy.owner, &manifest.key, manifest.as_declared(), &job);
         let mut change =
             step(manifest, None, Action::Create, "no live job has this name on this platform".to_owned());
         change.fields = diff::diff(&nothing, &job)
@@ -206,7 +206,7 @@ impl Planner<'_> {
         scripts_are_known: bool,
         origin: Origin,
     ) -> Change {
-        let stamp = stamp::expected(&self.policy.owner, &manifest.key, &manifest.spec, desired);
+        let stamp = stamp::expected(&self.policy.owner, &manifest.key, manifest.as_declared(), desired);
         let description = self.description(desired, &stamp);
         let body = patch::update(
             self.policy.envelope,
@@ -343,7 +343,7 @@ pub(super) fn step(manifest: &Manifest, id: Option<&str>, action: Action, reason
 }
 
 /// A manifest that is bound by id need not declare name and platform; the live job has them.
-fn named_after(mut change: Change, job: &LiveJob) -> Change {
+pub(super) fn named_after(mut change: Change, job: &LiveJob) -> Change {
     if change.name.is_empty() {
         change.name = job.normalised.text("name").unwrap_or_default().to_owned();
     }
@@ -358,6 +358,11 @@ pub(super) fn block(mut change: Change, reason: String, help: &str) -> Change {
     change.basis = None;
     change.notes = vec![help.to_owned()];
     change
+}
+
+/// The one step of a manifest that can not even be planned.
+pub(super) fn blocked(manifest: &Manifest, id: Option<&str>, reason: String, help: &str) -> Change {
+    note(step(manifest, id, Action::Blocked, reason), help)
 }
 
 pub(super) fn note(mut change: Change, words: &str) -> Change {

@@ -5,10 +5,14 @@
 
 mod bind;
 mod build;
+mod dependents;
+mod fill;
 mod job;
+mod links;
 mod origin;
 mod outcome;
 mod prune;
+mod resolve;
 mod status;
 
 use std::collections::BTreeMap;
@@ -17,9 +21,13 @@ use serde_json::{Map, Value, json};
 
 pub use bind::{Binding, Identity, bind, bind_plainly};
 pub use build::{Builder, Steps, build};
+pub use dependents::Dependent;
+pub use fill::filled;
+pub use links::{Graph, Known, Node};
 pub use origin::StampCounts;
 pub use outcome::{Outcome, OutcomeKind, counts};
 pub use prune::{Candidate, Evidence, Prune, PrunePolicy};
+pub use resolve::ParentJob;
 pub use status::RunOnce;
 
 use crate::diagnostic::Diagnostics;

@@ -44,7 +44,7 @@ pub(super) fn proof<'a>(
 /// Says where all differences of a job came from.
 pub(super) fn of_job(proof: Option<&Stamp>, manifest: &Manifest, job: &LiveJob) -> Origin {
     let Some(stamp) = proof else { return Origin::Unknown };
-    let same_desired = stamp.declared == stamp::declared_digest(&manifest.spec)
+    let same_desired = stamp.declared == stamp::declared_digest(manifest.as_declared())
         && stamp.contents == stamp::contents_digest(&manifest.spec);
     let same_live = stamp.job == stamp::job_digest(&job.normalised);
     match (same_desired, same_live) {

@@ -72,7 +72,7 @@ pub(super) fn of_live_job(
         declared: manifest.spec.clone(),
         live: job.normalised.clone(),
         desired: desired.clone(),
-        stamp: stamp::expected(&policy.owner, &manifest.key, &manifest.spec, desired),
+        stamp: stamp::expected(&policy.owner, &manifest.key, manifest.as_declared(), desired),
         description: None,
         scripts_are_known: true,
     });

@@ -14,6 +14,7 @@ mod gateway;
 mod guards;
 mod interrupted;
 mod lifecycle;
+mod links;
 mod manifests;
 mod output;
 mod plan;

@@ -34,6 +34,7 @@ fn members_of_a_plan() {
             "changes",
             "unmanaged",
             "updates",
+            "guard",
             "warnings",
             "api",
             "calls_needed",
@@ -83,6 +84,7 @@ fn members_of_an_apply() {
             "changes",
             "unmanaged",
             "updates",
+            "guard",
             "warnings",
             "api",
             "fingerprint"

@@ -152,6 +152,7 @@ fn another(dice: &mut Dice, row: &Member, now: &Value, platform: &str) -> Option
             list(dice, now.as_array().map_or(&[][..], Vec::as_slice), platform)
         }
         Type::Uuid
+        | Type::Job
         | Type::WeekDays
         | Type::WeekDay
         | Type::DateTime

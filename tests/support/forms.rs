@@ -38,7 +38,7 @@ pub(crate) fn any(dice: &mut Dice, row: &Member, raw: &Value) -> Value {
         (Type::Set(element), Value::Array(items)) => set(dice, element, items),
         (Type::Addresses, Value::String(text)) => addresses(dice, text),
         (Type::Choice(_) | Type::OpenChoice(_), Value::String(text)) => choice(dice, row, text),
-        (Type::Uuid, Value::String(text)) => cased(dice, text),
+        (Type::Uuid | Type::Job, Value::String(text)) => cased(dice, text),
         _ => raw.clone(),
     }
 }
@@ -49,7 +49,7 @@ fn nothing(dice: &mut Dice, row: &Member) -> Value {
     match (row.kind, row.empty) {
         (Type::Set(_), _) => ways.push(json!([])),
         (Type::WeekDays, _) => ways.extend([json!([]), json!("0,0,0,0,0,0,0")]),
-        (Type::Text | Type::Uuid | Type::Addresses, _) => ways.push(json!("")),
+        (Type::Text | Type::Uuid | Type::Job | Type::Addresses, _) => ways.push(json!("")),
         (Type::Bool, Empty::False) => ways.push(json!(false)),
         (_, Empty::Default(default)) => ways.push(default.into()),
         (_, Empty::Zero) => ways.extend([json!(0), json!("0")]),
@@ -113,7 +113,7 @@ fn set(dice: &mut Dice, element: Element, items: &[Value]) -> Value {
         items.push(items[0].clone());
     }
     let one = |item: Value| match (element, &item) {
-        (Element::Uuid | Element::Tag, Value::String(text)) => cased(dice, text),
+        (Element::Uuid | Element::Tag | Element::Action, Value::String(text)) => cased(dice, text),
         (Element::Integer, _) => integer(dice, &item),
         _ => item,
     };
