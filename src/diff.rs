@@ -22,6 +22,10 @@ pub struct FieldChange {
 
 /// The differences between a live and a desired job, in the order of the table.
 pub fn diff(live: &Normalised, desired: &Normalised) -> Vec<FieldChange> {
+    // Most jobs are as they should be.
+    if live == desired {
+        return Vec::new();
+    }
     let mut changes = Vec::new();
     block(JOB, live.members(), desired.members(), "", &mut changes);
     changes
@@ -123,7 +127,8 @@ fn leaf(live: Option<&Value>, desired: Option<&Value>, pointer: &str, changes: &
 
 /// Escapes a member's name for a JSON Pointer (RFC 6901, section 3).
 pub fn escape(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
+    // Hardly any name holds one of the two, and this is asked of every member.
+    if name.contains(['~', '/']) { name.replace('~', "~0").replace('/', "~1") } else { name.to_owned() }
 }
 
 /// The name of a member from a part of a JSON Pointer (RFC 6901, section 4).

@@ -7,14 +7,25 @@ use sha2::{Digest, Sha256};
 
 /// SHA-256 of some bytes, as 64 hexadecimal digits.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = Sha256::digest(bytes).into_iter().flat_map(|byte| [byte >> 4, byte & 0xF]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
 /// SHA-256 of a value's canonical bytes, as 64 hexadecimal digits.
 pub fn of_value(value: &Value) -> String {
-    let mut bytes = String::new();
+    let mut bytes = Vec::new();
     write_canonical(value, &mut bytes);
-    sha256_hex(bytes.as_bytes())
+    sha256_hex(&bytes)
+}
+
+/// [`short`] of the object that has these members.
+pub fn short_of_members<'a>(members: impl Iterator<Item = (&'a String, &'a Value)>) -> String {
+    let mut bytes = Vec::new();
+    write_members(members, &mut bytes);
+    let mut digest = sha256_hex(&bytes);
+    digest.truncate(8);
+    digest
 }
 
 /// The first 8 digits of [`of_value`]: what a stamp has room for.
@@ -27,36 +38,41 @@ pub fn short(value: &Value) -> String {
 }
 
 /// Writes a value with sorted members.
-fn write_canonical(value: &Value, out: &mut String) {
+fn write_canonical(value: &Value, out: &mut Vec<u8>) {
     match value {
-        Value::Object(members) => {
-            let mut names: Vec<&String> = members.keys().collect();
-            names.sort();
-            out.push('{');
-            for (position, name) in names.into_iter().enumerate() {
-                if position > 0 {
-                    out.push(',');
-                }
-                out.push_str(&Value::from(name.as_str()).to_string());
-                out.push(':');
-                write_canonical(&members[name], out);
-            }
-            out.push('}');
-        }
+        Value::Object(members) => write_members(members.iter(), out),
         Value::Array(items) => {
-            out.push('[');
+            out.push(b'[');
             for (position, item) in items.iter().enumerate() {
                 if position > 0 {
-                    out.push(',');
+                    out.push(b',');
                 }
                 write_canonical(item, out);
             }
-            out.push(']');
+            out.push(b']');
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-            out.push_str(&value.to_string())
-        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => write_plain(value, out),
     }
+}
+
+fn write_members<'a>(members: impl Iterator<Item = (&'a String, &'a Value)>, out: &mut Vec<u8>) {
+    let mut members: Vec<(&String, &Value)> = members.collect();
+    members.sort_unstable_by_key(|(name, _)| *name);
+    out.push(b'{');
+    for (position, (name, value)) in members.into_iter().enumerate() {
+        if position > 0 {
+            out.push(b',');
+        }
+        write_plain(name, out);
+        out.push(b':');
+        write_canonical(value, out);
+    }
+    out.push(b'}');
+}
+
+/// Writes a name or a scalar as JSON.
+fn write_plain(value: &impl serde::Serialize, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, value).expect("internal error: JSON values can be written to memory");
 }
 
 #[cfg(test)]

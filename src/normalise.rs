@@ -54,15 +54,19 @@ pub fn at<'a>(members: &'a Map<String, Value>, pointer: &str) -> Option<&'a Valu
 pub fn live(raw: &Value) -> Normalised {
     let empty = Map::new();
     let raw = raw.as_object().unwrap_or(&empty);
-    let mut members = raw.clone();
-    members.shift_remove("linkedToJob");
+    let mut members = block(JOB, raw);
+    let mut set = |name: &str, value: &Value| {
+        if let Some(row) = job::find(JOB, name) {
+            members.insert(name.to_owned(), live_value(row, value));
+        }
+    };
     if let Some(rules) = chained_rules(raw) {
-        members.insert("chainedJobRule".to_owned(), rules);
+        set("chainedJobRule", &rules);
     }
-    if let Some(Value::String(description)) = members.get_mut("description") {
-        *description = stamp::split(description).0.to_owned();
+    if let Some(Value::String(description)) = raw.get("description") {
+        set("description", &stamp::split(description).0.into());
     }
-    from_canonical(block(JOB, &members))
+    from_canonical(members)
 }
 
 /// Applies the rules between members to an object whose members are canonical.
@@ -112,7 +116,7 @@ pub fn chained_rules(raw: &Map<String, Value>) -> Option<Value> {
 
 /// Brings the members of a live block to canonical form, leniently.
 fn block(rows: &'static [Member], raw: &Map<String, Value>) -> Map<String, Value> {
-    let mut members = Map::new();
+    let mut members = Map::with_capacity(raw.len());
     for row in rows.iter().filter(|row| row.is_settable()) {
         if let Some(value) = raw.get(row.name) {
             members.insert(row.name.to_owned(), live_value(row, value));
@@ -153,9 +157,10 @@ fn finish(
     mut members: Map<String, Value>,
     platform: Option<Platform>,
 ) -> Map<String, Value> {
-    let mut finished = Map::new();
+    let mut finished = Map::with_capacity(members.len());
     for row in rows.iter().filter(|row| row.is_settable()) {
-        let value = members.shift_remove(row.name).unwrap_or_else(|| canonical::unset(row));
+        // The order of the rest is of no account: what is left of it is sorted below.
+        let value = members.swap_remove(row.name).unwrap_or_else(|| canonical::unset(row));
         let value = match (row.kind, value) {
             (Type::Object(inner), Value::Object(members)) => Value::Object(finish(inner, members, platform)),
             (Type::List(inner, _), Value::Array(items)) => {

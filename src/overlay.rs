@@ -150,7 +150,8 @@ impl Walk {
         live: &Map<String, Value>,
         prefix: &str,
     ) -> Map<String, Value> {
-        let mut members = live.clone();
+        let undeclared = live.iter().filter(|(name, _)| !declared.contains_key(*name));
+        let mut members: Map<_, _> = undeclared.map(|(name, value)| (name.clone(), value.clone())).collect();
         for (name, value) in declared {
             let pointer = format!("{prefix}/{name}");
             let desired = match find(rows, name) {

@@ -68,7 +68,7 @@ fn milliseconds(value: &Value) -> Option<i64> {
 /// Digest of a row without counters, progress and run times.
 fn digest(row: &Value) -> String {
     let steady = row.as_object().into_iter().flatten().filter(|(name, _)| !job::is_volatile_in_list(name));
-    fingerprint::short(&Value::Object(steady.map(|(name, value)| (name.clone(), value.clone())).collect()))
+    fingerprint::short_of_members(steady)
 }
 
 /// Who changed a job last, and when.

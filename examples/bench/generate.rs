@@ -14,6 +14,9 @@ use serde_json::{Map, Value, json};
 /// The live jobs, in the generated folder.
 pub(crate) const TENANT_FILE: &str = "tenant.json";
 
+/// The ids of the live jobs, one a line, in the generated folder.
+pub(crate) const IDS_FILE: &str = "ids.txt";
+
 /// The subscription of all jobs.
 const CUSTOMER: &str = "bc023fd7-4290-f28f-8181-95a46f519f52";
 
@@ -85,6 +88,7 @@ const FALSE_MEMBERS: [&str; 5] =
 pub(crate) fn write(folder: &Path, n_manifests: usize) -> Result<usize, Box<dyn Error>> {
     fs::write(folder.join("patchctl.yaml"), "owner: bench\n")?;
     let mut live = Vec::new();
+    let mut ids = String::new();
     let mut n_bytes = 0;
     for number in 0..n_manifests {
         let job = Job::new(number);
@@ -95,7 +99,9 @@ pub(crate) fn write(folder: &Path, n_manifests: usize) -> Result<usize, Box<dyn 
         n_bytes += text.len();
         fs::write(manifests.join(format!("{}.yaml", job.key)), text)?;
         live.push(job.live());
+        let _ = writeln!(ids, "{}", job.id);
     }
+    fs::write(folder.join(IDS_FILE), ids)?;
     fs::write(folder.join(TENANT_FILE), serde_json::to_vec(&live)?)?;
     Ok(n_bytes)
 }

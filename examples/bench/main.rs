@@ -10,9 +10,11 @@
 //! `cargo run --release --example bench -- [N]` writes N manifests of about 3 KB (1,000 by default, always the same
 //! ones) and the matching live jobs to a temporary folder, serves the jobs with `patchctl simulator` as a process of
 //! its own, and runs the release binary that stands beside this program: once with nothing remembered (cold) and once
-//! after a run that changed nothing (warm). Printed are wall time, CPU time, peak memory and API calls of the measured
+//! after a run that changed nothing (warm). In between, a client that only asks for the same answers and drops them is
+//! run in the same way, so that it is seen what of the cold plan is the network and the simulator. Printed are wall time, CPU time, peak memory and API calls of the measured
 //! process alone; the simulator's share is in the wall time only.
 
+mod bare;
 mod generate;
 mod measure;
 
@@ -32,7 +34,12 @@ const RUNS: usize = 3;
 const MOST_MANIFESTS: usize = 20_000;
 
 fn main() -> ExitCode {
-    match run() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let outcome = match arguments.as_slice() {
+        [first, url, ids] if first == bare::ARGUMENT => bare::run(url, Path::new(ids)),
+        _ => run(),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -67,11 +74,19 @@ fn run() -> Result<(), Box<dyn Error>> {
             .env("QUALYS_PASSWORD", "simulator");
         measure::run(&mut plan)
     };
+    let bare = best(|| {
+        let mut bare = Command::new(std::env::current_exe()?);
+        bare.args([bare::ARGUMENT, &simulator.url]).arg(folder.path().join(generate::IDS_FILE));
+        measure::run(&mut bare)
+    })?;
+    row("bare client", &bare, None);
     // A refresh reads every job and writes the cache, as the first run of all does.
     let cold = best(|| plan(&["--refresh"]))?;
     row("plan, cold", &cold, Some(calls(&cold, n_manifests)?));
     let warm = best(|| plan(&[]))?;
     row("plan, warm", &warm, Some(calls(&warm, n_manifests)?));
+    let ratio = cold.wall.as_secs_f64() / bare.wall.as_secs_f64();
+    println!("plan, cold takes {ratio:.1} times as long as the bare client");
     Ok(())
 }
 

@@ -24,6 +24,9 @@ use super::sweep::error_code_of;
 /// Bytes read of an answer that is not a success; more is not needed to say what was wrong.
 const ERROR_BODY_BYTES: usize = 64 << 10;
 
+/// Most room that is made for an answer because it says that it will need it; it has to come before it gets more.
+const MOST_RESERVED_BYTES: usize = 8 << 20;
+
 /// The HTTP client and what it needs to describe answers.
 #[derive(Debug)]
 pub(super) struct Transport {
@@ -111,8 +114,11 @@ impl Transport {
             self.received(body.len());
             return Ok(Answer { status, headers, body });
         }
-        if response.content_length().is_some_and(|length| length > limit_bytes as u64) {
-            return Err(CallFailure::TooLarge { limit_bytes });
+        if let Some(length) = response.content_length() {
+            if length > limit_bytes as u64 {
+                return Err(CallFailure::TooLarge { limit_bytes });
+            }
+            body.reserve_exact(usize::try_from(length).unwrap_or(limit_bytes).min(MOST_RESERVED_BYTES));
         }
         while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(error))? {
             self.received(chunk.len());

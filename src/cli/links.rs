@@ -220,6 +220,10 @@ impl<A: ReadApi> Look<'_, A> {
                 details.put(&id, job.as_ref(), row).map_err(|error| spill_failed(&error))?;
             }
         }
-        job(details, id, self.api).await
+        let job = job(details, id, self.api).await?;
+        // A server may go on answering for a job that was deleted; nothing waits for it, and it waits for nothing.
+        let is_deleted =
+            |job: &LiveJob| job.raw.pointer("/deletedBy/date").is_some_and(|date| !date.is_null());
+        Ok(job.filter(|job| !is_deleted(job)))
     }
 }

@@ -4,6 +4,7 @@ mod apply;
 mod args;
 mod cost;
 mod doctor;
+mod early;
 mod links;
 mod plan;
 mod planning;

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 use globset::{Glob, GlobSet, GlobSetBuilder};
@@ -11,6 +12,7 @@ use serde_json::Value;
 
 use super::args::{Common, PlanningArgs};
 use super::cost::Progress;
+use super::early::{self, Early, Seen, Verdict};
 use super::links::{self, Links};
 use super::session::Failure;
 use super::settings::Settings;
@@ -358,35 +360,45 @@ impl Request<'_> {
         let shown = |path: &Path| self.settings.shown(path);
         let stamps = plan::StampCounts::default();
         let n_jobs = ids.len();
-        let reads = futures_util::stream::iter(ids).map(|id| async move {
-            let job = api.get_job(&id).await;
-            (id, job)
+        let shared_policy = Arc::new(policy.clone());
+        let reads = futures_util::stream::iter(ids).map(|id| {
+            let asked = by_id.get(id.as_str());
+            let early = asked.and_then(Asked::alone).and_then(|(summary, binding)| {
+                let manifest = inventory.packed(summary)?;
+                Some(Early { manifest, binding: binding.clone(), policy: Arc::clone(&shared_policy) })
+            });
+            async move {
+                let seen = early::read(api, &id, early).await;
+                (id, seen)
+            }
         });
-        let at_a_time = self.planning.connection.concurrency();
+        // The client sends no more at a time than it may; the rest are jobs that are being looked at.
+        let at_a_time = self.planning.connection.concurrency().saturating_mul(2);
         let mut reads = std::pin::pin!(reads.buffer_unordered(at_a_time));
         let mut progress = Progress::new(self.terminal, n_jobs);
-        while let Some((id, job)) = reads.next().await {
-            let job = job.map_err(read_failed)?;
+        while let Some((id, seen)) = reads.next().await {
+            let Seen { customer, body, verdict } = seen.map_err(read_failed)?;
             progress.step();
-            let customer = job.as_ref().and_then(|job| job.get("customerId")).and_then(Value::as_str);
-            self.check_customer(&customer.map(str::to_ascii_lowercase).into_iter().collect())?;
-            if job.is_some() && customer.is_none() && self.settings.customer_id.is_some() {
+            self.check_customer(&customer.iter().cloned().collect())?;
+            if body.is_some() && customer.is_none() && self.settings.customer_id.is_some() {
                 let message = format!("the live job {id} does not say which subscription it belongs to");
                 let help = "`customerId` is configured and can not be compared; nothing was changed";
                 return Err(Failure::Error(vec![message], Some(help.to_owned())));
             }
             let asked = by_id.get(id.as_str());
             let row = asked.and_then(|asked| asked.row);
-            details.put(&id, job.as_ref(), row).map_err(|error| spill_failed(&error))?;
-            // A job whose links are to be resolved waits until its parent is there.
-            let bound = asked.and_then(|asked| asked.bound).filter(|(summary, _)| !summary.has_links());
-            if let Some((summary, binding)) = bound {
-                let (manifest, scripts) =
-                    inventory.manifest(summary, self.sources(&shown)).map_err(Failure::Findings)?;
-                let job = job.map(LiveJob::new);
-                let steps = plan::Steps::of(policy, &stamps, &manifest, binding, job.as_ref());
-                ready.insert(id, One::new(steps, scripts));
-            }
+            details.put_body(&id, body, row).map_err(|error| spill_failed(&error))?;
+            let one = match (verdict, asked.and_then(Asked::alone)) {
+                (Verdict::Quiet(steps), _) => One { steps, scripts: Scripts::default() },
+                (Verdict::Open(job), Some((summary, binding))) => {
+                    let (manifest, scripts) =
+                        inventory.manifest(summary, self.sources(&shown)).map_err(Failure::Findings)?;
+                    let steps = plan::Steps::of(policy, &stamps, &manifest, binding, job.as_deref());
+                    One::new(steps, scripts)
+                }
+                (Verdict::Open(_), None) => continue,
+            };
+            ready.insert(id, one);
         }
         Ok(())
     }
@@ -486,6 +498,14 @@ struct Asked<'a> {
     /// The manifest that is bound to it; none for the parent of one.
     bound: Option<(&'a Summary, &'a Binding)>,
     row: Option<&'a ListRow>,
+}
+
+impl<'a> Asked<'a> {
+    /// The manifest and its binding, where the job can be planned by itself: one whose links are to be resolved waits
+    /// until its parent is there.
+    fn alone(&self) -> Option<(&'a Summary, &'a Binding)> {
+        self.bound.filter(|(summary, _)| !summary.has_links())
+    }
 }
 
 /// What one manifest came to, with all that carrying it out needs.

@@ -10,7 +10,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,9 @@ const OLD_MS: i64 = 24 * 60 * 60 * 1000;
 /// 20 an hour go once round 480 jobs in a day and cost a fifteenth of the quota; more would make a no-change run
 /// over thousands of jobs expensive again.
 const MOST_AGED_READS: usize = 20;
+
+/// Bodies are written in pieces of this size: with smaller ones most of the time goes into beginnings of pages.
+const BUFFER_BYTES: usize = 256 << 10;
 
 /// First line of a cache file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +89,32 @@ enum Where {
     Spill,
 }
 
+/// The body of one job, ready to be kept. Making it is most of the work, needs nothing else and can be done on any
+/// thread.
+#[derive(Debug)]
+pub struct Body {
+    text: String,
+    sha: String,
+    status: Option<String>,
+    updated: Option<i64>,
+    stamp: Option<String>,
+}
+
+impl Body {
+    /// Reads off a job what is remembered of it.
+    pub fn of(job: &Value) -> Self {
+        let text = serde_json::to_string(job).expect("internal error: a JSON value can be written as JSON");
+        let description = job.get("description").and_then(Value::as_str).unwrap_or_default();
+        Self {
+            sha: fingerprint::sha256_hex(text.as_bytes())[..16].to_owned(),
+            status: job.get("status").and_then(Value::as_str).map(str::to_owned),
+            updated: Edit::last_of(job).at,
+            stamp: crate::stamp::split(description).1.text(),
+            text,
+        }
+    }
+}
+
 /// What is known of the bound jobs in this run.
 #[derive(Debug)]
 pub struct Details {
@@ -95,8 +124,10 @@ pub struct Details {
     cached: BTreeMap<String, Meta>,
     cache_file: Option<(File, u64)>,
     entries: BTreeMap<String, Option<(Meta, Where)>>,
-    spill: File,
+    spill: BufWriter<File>,
     spilled: u64,
+    /// Whether the spill was read, so that its end has to be looked for before the next write.
+    spill_was_read: bool,
     changed: bool,
     reads_cache: bool,
     now: i64,
@@ -135,8 +166,9 @@ impl Details {
             cached: BTreeMap::new(),
             cache_file: None,
             entries: BTreeMap::new(),
-            spill: tempfile::tempfile()?,
+            spill: BufWriter::with_capacity(BUFFER_BYTES, tempfile::tempfile()?),
             spilled: 0,
+            spill_was_read: false,
             changed: false,
             reads_cache: cache == CacheUse::Full,
             now,
@@ -226,7 +258,15 @@ impl Details {
     /// # Errors
     /// Where the temporary file can not be written.
     pub fn put(&mut self, id: &str, job: Option<&Value>, row: Option<&ListRow>) -> io::Result<()> {
-        self.keep(id, job, row, After::Nothing)
+        self.put_body(id, job.map(Body::of), row)
+    }
+
+    /// The same, where the body was made ready elsewhere.
+    ///
+    /// # Errors
+    /// Where the temporary file can not be written.
+    pub fn put_body(&mut self, id: &str, body: Option<Body>, row: Option<&ListRow>) -> io::Result<()> {
+        self.keep(id, body, row, After::Nothing)
     }
 
     /// Keeps what was read back after a write.
@@ -234,7 +274,7 @@ impl Details {
     /// # Errors
     /// Where the temporary file can not be written.
     pub fn put_written(&mut self, id: &str, job: &Value) -> io::Result<()> {
-        self.keep(id, Some(job), None, After::Change)
+        self.keep(id, Some(Body::of(job)), None, After::Change)
     }
 
     /// Keeps what was read back of a job that was made in this run.
@@ -242,32 +282,31 @@ impl Details {
     /// # Errors
     /// Where the temporary file can not be written.
     pub fn put_made(&mut self, id: &str, job: &Value) -> io::Result<()> {
-        self.keep(id, Some(job), None, After::Creation)
+        self.keep(id, Some(Body::of(job)), None, After::Creation)
     }
 
-    fn keep(&mut self, id: &str, job: Option<&Value>, row: Option<&ListRow>, after: After) -> io::Result<()> {
-        let Some(job) = job else {
+    fn keep(&mut self, id: &str, body: Option<Body>, row: Option<&ListRow>, after: After) -> io::Result<()> {
+        let Some(Body { text, sha, status, updated, stamp }) = body else {
             self.entries.insert(id.to_owned(), None);
             return Ok(());
         };
-        let body = job.to_string();
-        let description = job.get("description").and_then(Value::as_str).unwrap_or_default();
-        let updated = Edit::last_of(job).at;
         let meta = Meta {
             id: id.to_owned(),
             row: row.filter(|row| row.updated_at == updated).map(|row| row.digest.clone()),
             after,
-            status: job.get("status").and_then(Value::as_str).map(str::to_owned),
+            status,
             updated,
             read: self.now,
-            stamp: crate::stamp::split(description).1.text(),
-            sha: fingerprint::sha256_hex(body.as_bytes())[..16].to_owned(),
+            stamp,
+            sha,
             offset: self.spilled,
-            bytes: body.len(),
+            bytes: text.len(),
         };
-        self.spill.seek(SeekFrom::Start(self.spilled))?;
-        self.spill.write_all(body.as_bytes())?;
-        self.spilled += body.len() as u64;
+        if std::mem::take(&mut self.spill_was_read) {
+            self.spill.seek(SeekFrom::Start(self.spilled))?;
+        }
+        self.spill.write_all(text.as_bytes())?;
+        self.spilled += text.len() as u64;
         self.changed = true;
         self.entries.insert(id.to_owned(), Some((meta, Where::Spill)));
         Ok(())
@@ -329,7 +368,11 @@ impl Details {
     /// The bytes that stand where a body should be.
     fn bytes(&mut self, meta: &Meta, place: Where) -> io::Result<Vec<u8>> {
         let (file, start) = match (place, &mut self.cache_file) {
-            (Where::Spill, _) => (&mut self.spill, 0),
+            (Where::Spill, _) => {
+                self.spill.flush()?;
+                self.spill_was_read = true;
+                (self.spill.get_mut(), 0)
+            }
             (Where::Cache, Some((file, start))) => (file, *start),
             (Where::Cache, None) => return Err(damaged_job()),
         };
@@ -371,7 +414,8 @@ impl Details {
                 .cloned(),
         );
         // Before anything is written, because the header and the offsets count what follows.
-        wanted.retain(|(meta, place)| self.body(meta, *place).is_ok());
+        // What this run wrote itself is as it was written.
+        wanted.retain(|(meta, place)| *place == Where::Spill || self.body(meta, *place).is_ok());
         let mut offset = 0;
         let mut lines = String::new();
         for (meta, _) in &wanted {
@@ -383,7 +427,7 @@ impl Details {
         let header = Header { entries: wanted.len(), ..self.header.clone() };
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
         {
-            let mut writer = io::BufWriter::new(file.as_file_mut());
+            let mut writer = BufWriter::with_capacity(BUFFER_BYTES, file.as_file_mut());
             writer.write_all(serde_json::to_string(&header)?.as_bytes())?;
             writer.write_all(b"\n")?;
             writer.write_all(lines.as_bytes())?;

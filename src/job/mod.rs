@@ -10,6 +10,8 @@ pub mod rules;
 pub mod schema;
 mod table;
 
+use std::sync::LazyLock;
+
 pub use table::JOB;
 
 /// Version of the table's meaning: a stamp written under another version proves nothing.
@@ -295,8 +297,12 @@ pub fn list_columns() -> impl Iterator<Item = (&'static str, &'static str)> {
 
 /// Whether a member of a list row moves by itself: counters, progress, run times (REFERENCE 5.2 and 6).
 pub fn is_volatile_in_list(name: &str) -> bool {
-    table::LIST_ONLY_VOLATILE.contains(&name)
-        || JOB.iter().any(|row| row.volatile && row.in_list == Some(name))
+    // Asked of every member of every row, so the table is gone through once.
+    static NAMES: LazyLock<Vec<&str>> = LazyLock::new(|| {
+        let in_table = JOB.iter().filter(|row| row.volatile).filter_map(|row| row.in_list);
+        table::LIST_ONLY_VOLATILE.iter().copied().chain(in_table).collect()
+    });
+    NAMES.contains(&name)
 }
 
 /// Walks all rows, nested ones after the one they stand in, with their dotted path (`[]` marks a list).

@@ -110,7 +110,7 @@ impl<'a> Rules<'a> {
     ) {
         for row in rows {
             let Some(value) = members.get(row.name) else { continue };
-            let pointer = format!("{prefix}/{}", row.name);
+            let pointer = || format!("{prefix}/{}", row.name);
             if let Some((only, evidence)) = row.platform
                 && only != platform
                 && !says_nothing(value)
@@ -121,11 +121,11 @@ impl<'a> Rules<'a> {
                     only.as_str(),
                     platform.as_str()
                 );
-                self.say(&pointer, evidence, message, "leave it out, or give it an empty or false value");
+                self.say(&pointer(), evidence, message, "leave it out, or give it an empty or false value");
             }
             match (row.kind, value) {
                 (Type::Object(rows), Value::Object(members)) => {
-                    self.members_of_other_platforms(rows, members, &pointer, platform);
+                    self.members_of_other_platforms(rows, members, &pointer(), platform);
                 }
                 (Type::List(rows, _), Value::Array(items)) => {
                     for (position, item) in items.iter().enumerate() {
@@ -133,7 +133,7 @@ impl<'a> Rules<'a> {
                             self.members_of_other_platforms(
                                 rows,
                                 members,
-                                &format!("{pointer}/{position}"),
+                                &format!("{}/{position}", pointer()),
                                 platform,
                             );
                         }

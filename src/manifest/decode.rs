@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
-use super::{Context, Declared, links};
+use super::{Context, Declared, Places, links};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::diff::escape;
 use crate::job::{self, Element, Member, Owner, Type, canonical};
@@ -22,7 +22,8 @@ pub(super) struct Decoder<'a> {
     pub(super) diagnostics: Diagnostics,
     pub(super) scripts: Scripts,
     pub(super) script_files: BTreeMap<String, Option<String>>,
-    pub(super) declared: BTreeMap<String, Declared>,
+    /// Places of members, by the hash of their pointer.
+    pub(super) declared: Vec<(u64, Declared)>,
 }
 
 impl<'a> Decoder<'a> {
@@ -33,7 +34,7 @@ impl<'a> Decoder<'a> {
             diagnostics: Diagnostics::new(),
             scripts: Scripts::default(),
             script_files: BTreeMap::new(),
-            declared: BTreeMap::new(),
+            declared: Vec::new(),
         }
     }
 
@@ -128,7 +129,8 @@ impl<'a> Decoder<'a> {
     }
 
     fn remember(&mut self, pointer: &str, entry: &Entry) {
-        self.declared.insert(pointer.to_owned(), Declared { key: entry.key_span, value: entry.value.span });
+        self.declared
+            .push((Places::hash(pointer), Declared { key: entry.key_span, value: entry.value.span }));
     }
 
     /// A script may be declared in place or by file, not both.
@@ -153,7 +155,8 @@ impl<'a> Decoder<'a> {
         let message = format!("`{name}` and `{}` exclude each other", row.name);
         let place = self.place(entry.key_span);
         let mut diagnostic = Diagnostic::error("linked-job-twice", message).at(place, "this one");
-        if let Some(first) = self.declared.get(pointer) {
+        let hash = Places::hash(pointer);
+        if let Some((_, first)) = self.declared.iter().find(|(known, _)| *known == hash) {
             diagnostic = diagnostic.related(self.place(first.key), "and this one");
         }
         self.push(diagnostic.help("keep the key for a job of this repository, the id for any other"));
@@ -260,7 +263,7 @@ impl<'a> Decoder<'a> {
         let mut values = Vec::new();
         for (position, item) in items.iter().enumerate() {
             let pointer = format!("{pointer}/{position}");
-            self.declared.insert(pointer.clone(), Declared { key: item.span, value: item.span });
+            self.declared.push((Places::hash(&pointer), Declared { key: item.span, value: item.span }));
             if let Some(entries) = self.mapping(item, &dotted(&pointer)) {
                 values.push(Json::Object(self.block(rows, entries, &pointer)));
             }
@@ -335,7 +338,7 @@ impl<'a> Decoder<'a> {
         for item in items {
             if let Some(name) = item.value.as_str() {
                 let place = Declared { key: item.span, value: item.span };
-                self.declared.insert(links::action_pointer(pointer, name.trim()), place);
+                self.declared.push((Places::hash(&links::action_pointer(pointer, name.trim())), place));
             }
         }
     }

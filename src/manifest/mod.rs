@@ -96,11 +96,9 @@ pub struct Manifest {
 struct Places(Vec<(u64, Declared)>);
 
 impl Places {
-    /// Keeps the places of a map, sorted for look-up.
-    fn new(declared: BTreeMap<String, Declared>) -> Self {
-        let mut places: Vec<_> =
-            declared.iter().map(|(pointer, place)| (Self::hash(pointer), *place)).collect();
-        places.sort_unstable_by_key(|(hash, _)| *hash);
+    /// Keeps places by [`Self::hash`], sorted for look-up.
+    fn new(mut places: Vec<(u64, Declared)>) -> Self {
+        places.sort_by_key(|(hash, _)| *hash);
         places.shrink_to_fit();
         Self(places)
     }
@@ -118,6 +116,17 @@ impl Places {
 }
 
 impl Manifest {
+    /// The same without the text it was read from: its places point into `nowhere`, and it takes little memory.
+    pub(crate) fn without_places(self, nowhere: &Arc<SourceFile>) -> Self {
+        Self {
+            file: Arc::clone(nowhere),
+            key_span: Span::default(),
+            id_span: None,
+            declared: Places::default(),
+            ..self
+        }
+    }
+
     /// Where the manifest's key stands.
     pub fn place(&self) -> Place {
         Place::new(&self.file, self.key_span)

@@ -13,6 +13,15 @@ use crate::source::{Place, SourceFile, Span};
 /// The parser lets most of them through, and a zero or an escape character in a name is never meant.
 pub(super) fn control_character(file: &Arc<SourceFile>) -> Option<Diagnostic> {
     let bytes = file.text.as_bytes();
+    // Hardly any text holds a byte that could begin one, and blocks without an early end are looked at many bytes at
+    // a time.
+    let is_suspect = |byte: u8| {
+        let is_blank = (byte == b'\t') | (byte == b'\n') | (byte == b'\r');
+        ((byte < 0x20) & !is_blank) | (byte == 0x7F) | (byte == 0xC2) | (byte == 0xEF)
+    };
+    if !bytes.chunks(64).any(|block| block.iter().fold(false, |found, byte| found | is_suspect(*byte))) {
+        return None;
+    }
     let at = bytes.iter().enumerate().position(|(at, byte)| match byte {
         b'\t' | b'\n' | b'\r' => false,
         0..0x20 | 0x7F => true,

@@ -423,6 +423,22 @@ fn an_edit_that_would_break_the_rule_of_another_job_is_blocked() {
 }
 
 #[test]
+fn a_job_that_was_deleted_waits_for_nothing_and_is_no_parent() {
+    let deleted =
+        json!({"deletedBy": {"user": {"id": id(9), "name": "anna.k"}, "date": 1_780_000_000_000_i64}});
+    let mut child = live_job_with(2, "child", linked(&[2]));
+    child["deletedBy"] = deleted["deletedBy"].clone();
+    let server = Server::of(vec![live_parent(), child]);
+    removal().run_at(&server, &ALLOW).ends(0).says("applied       update parent");
+
+    let mut parent = live_parent();
+    parent["deletedBy"] = deleted["deletedBy"].clone();
+    let server = Server::of(vec![parent, live_job(2, "child")]);
+    let repo = Repo::with(&[("child", &format!("  linkedJobId: {}\n{}", id(1), rule("Stop")))]);
+    repo.run_at(&server, &APPLY).ends(3).says(&format!("its parent, the live job {}, is gone", id(1)));
+}
+
+#[test]
 fn children_are_read_only_for_an_edit_that_takes_an_action_away() {
     let server = Server::of(vec![live_parent(), live_job_with(2, "child", linked(&[2]))]);
     let repo = Repo::with(&[("parent", "  timeout: 5\n")]);
@@ -504,4 +520,70 @@ fn ids_of_actions_stay_under_edits_and_rules_hold() {
     assert_eq!(ids(&server)[1..], [pair("Report", 2), pair("Halt", 1)]);
     assert_eq!(*ids_of_rule(&server.job(&id(2))), json!([action_id(1), action_id(2)]));
     repo.run_at(&server, &["plan"]).ends(0).says("No changes.");
+}
+
+/// Small numbers that look random and are the same in every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % n
+    }
+}
+
+/// Jobs that are there and jobs that are not, linked at random, by key or by id, with rules by name or by id over actions
+/// that are there or are not; then everything is linked anew. After each apply nothing is left to do.
+#[test]
+fn whatever_is_linked_to_whatever_one_apply_is_enough() {
+    const START: &str = "  startDateTime: 2026-12-02T03:00\n  timezoneType: SPECIFIC_TZ\n  timezone: UTC\n";
+    for seed in 0..6 {
+        let mut numbers = Numbers(seed);
+        let n_live = 2 + numbers.below(4);
+        let live = (1..=n_live).map(|n| {
+            let n = u8::try_from(n).unwrap();
+            live_job_with(
+                n,
+                &format!("job-{n}"),
+                json!({"postDeployActions": [action(2 * n, "A"), action(2 * n + 1, "B")]}),
+            )
+        });
+        let server = Server::of(live.collect());
+        let repo = Repo::empty();
+        for round in 0..3 {
+            // Who may be the parent of whom changes with each round, so that links turn round; never in a circle.
+            let mut ranks: Vec<usize> = (1..=6).collect();
+            for at in (1..ranks.len()).rev() {
+                ranks.swap(at, numbers.below(at + 1));
+            }
+            for (at, n) in ranks.iter().enumerate() {
+                let mut items = vec!["A", "B"];
+                items.extend((0..=round).map(|extra| ["C", "D", "E"][extra]));
+                let turn = numbers.below(items.len());
+                items.rotate_left(turn);
+                let mut lines = format!("{START}  timeout: {}\n{}", 4 + numbers.below(3), actions(&items));
+                match (at, numbers.below(4)) {
+                    (0, _) | (_, 0) => lines.push_str("  linkedJob: null\n  chainedJobRule: []\n"),
+                    (_, how) => {
+                        let parent = ranks[numbers.below(at)];
+                        let by_id = how == 1 && parent <= n_live;
+                        match by_id {
+                            true => lines
+                                .push_str(&format!("  linkedJobId: {}\n", id(u8::try_from(parent).unwrap()))),
+                            false => lines.push_str(&format!("  linkedJob: job-{parent}\n")),
+                        }
+                        let names = ["A", "B, C", "C, A"][numbers.below(3)];
+                        lines.push_str(&rule(names));
+                    }
+                }
+                rewrite(&repo, &format!("job-{n}"), &lines);
+            }
+            let applied = repo.run_at(&server, &APPLY);
+            assert_eq!(applied.code(), Some(0), "seed {seed}, round {round}: {}", applied.both());
+            let plan = repo.run_at(&server, &["plan"]);
+            assert!(plan.stdout.starts_with("No changes."), "seed {seed}, round {round}: {}", plan.both());
+            let plan = repo.run_at(&server, &["plan", "--no-cache"]);
+            assert!(plan.stdout.starts_with("No changes."), "seed {seed}, round {round}: {}", plan.both());
+        }
+    }
 }

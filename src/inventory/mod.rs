@@ -5,10 +5,13 @@
 
 //! What the repository declares, at the least cost: manifests that did not change are not parsed twice.
 //!
-//! A run needs of every manifest who it is about, and of few of them anything more. So files are read on all cores,
-//! reduced to summaries, and a manifest is parsed again in full only when it has to be planned. Between runs a memo
+//! A run needs of every manifest who it is about, and of few of them anything more. So files are read on all cores and
+//! reduced to summaries; what they declare is kept in little room (`packed`), which is enough to find out that there is
+//! nothing to do. A manifest is parsed again in full only where something is to be said of it. Between runs a memo
 //! says which files were quiet (no finding at all) and which jobs they were seen equal to. The memo is a convenience:
 //! deleting it changes no result. Whatever is wrong with a repository is said by `load`, which always reads it all.
+
+mod packed;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
@@ -16,6 +19,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+
+pub use packed::Packed;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::fingerprint;
@@ -81,7 +86,8 @@ struct ManifestFile {
     scripts: Vec<(String, String)>,
     /// Whether nothing was to be said of it.
     is_quiet: bool,
-    text: Option<Arc<SourceFile>>,
+    /// What it declares, in order; empty where it was not parsed in this run.
+    packed: Vec<Arc<Packed>>,
 }
 
 /// One line of the memo.
@@ -196,6 +202,11 @@ impl Inventory {
         })
     }
 
+    /// What a manifest declares, without its places; `None` where it was not parsed in this run.
+    pub fn packed(&self, summary: &Summary) -> Option<Arc<Packed>> {
+        self.files[summary.file].packed.get(summary.position).cloned()
+    }
+
     /// Parses one manifest in full, with the contents of its scripts.
     ///
     /// # Errors
@@ -212,17 +223,11 @@ impl Inventory {
             findings.push(Diagnostic::error("changed-file", message).help("run it again"));
             findings
         };
-        let text = match &file.text {
-            Some(text) => Arc::clone(text),
-            None => {
-                let bytes =
-                    load::read_manifest(&file.path, sources.root, &file.shown).map_err(|_| changed())?;
-                if digest(&bytes) != file.digest {
-                    return Err(changed());
-                }
-                crate::yaml::decode(&file.shown, bytes).map_err(|_| changed())?
-            }
-        };
+        let bytes = load::read_manifest(&file.path, sources.root, &file.shown).map_err(|_| changed())?;
+        if digest(&bytes) != file.digest {
+            return Err(changed());
+        }
+        let text = crate::yaml::decode(&file.shown, bytes).map_err(|_| changed())?;
         let scripts = SeenScripts::new(sources);
         let parsed = manifest::parse(&text, context(sources, &scripts));
         // What was found quiet, and equal to a job, was found so with the scripts of then.
@@ -304,7 +309,7 @@ fn read_file(path: &Path, sources: Sources<'_>, remembered: &BTreeMap<String, Re
         digest,
         scripts: Vec::new(),
         is_quiet: true,
-        text: None,
+        packed: Vec::new(),
     };
     if let Some(known) = remembered.get(&file.shown)
         && known.digest == file.digest
@@ -325,7 +330,6 @@ fn read_file(path: &Path, sources: Sources<'_>, remembered: &BTreeMap<String, Re
     let parsed = manifest::parse(&text, context(sources, &scripts));
     file.scripts = scripts.digests();
     file.is_quiet = parsed.diagnostics.is_empty();
-    file.text = Some(text);
     let summaries = parsed.manifests.iter().enumerate().map(|(position, manifest)| Summary {
         key: manifest.key.clone(),
         id: manifest.id.clone(),
@@ -337,7 +341,11 @@ fn read_file(path: &Path, sources: Sources<'_>, remembered: &BTreeMap<String, Re
         file: 0,
         position,
     });
-    Read { summaries: summaries.collect(), findings: parsed.diagnostics, file: Some(file) }
+    let summaries = summaries.collect();
+    let nowhere = SourceFile::new(file.shown.as_str(), "");
+    let pack = |manifest| Arc::new(Packed::new(manifest, &nowhere));
+    file.packed = parsed.manifests.into_iter().map(pack).collect();
+    Read { summaries, findings: parsed.diagnostics, file: Some(file) }
 }
 
 fn context<'a>(sources: Sources<'a>, scripts: &'a dyn ReadScript) -> Context<'a> {
@@ -466,7 +474,7 @@ spec:
             std::fs::write(jobs.join("one.sh"), "echo 1").expect("writable");
             let inventory = Inventory::take(sources, Some(&memo)).expect("good manifests");
             inventory.remember(&memo, &BTreeMap::new(), sources).expect("writable");
-            assert_eq!(inventory.files[0].text.is_some(), round == "without a memo");
+            assert_eq!(!inventory.files[0].packed.is_empty(), round == "without a memo");
             let summary = &inventory.summaries[0];
             inventory.manifest(summary, sources).expect("nothing changed");
             std::fs::write(jobs.join("one.sh"), "echo 2").expect("writable");
