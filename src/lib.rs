@@ -12,6 +12,7 @@ pub mod diagnostic;
 pub mod diff;
 pub mod elements;
 pub mod fingerprint;
+pub mod import;
 pub mod job;
 pub mod links;
 pub mod manifest;

@@ -183,6 +183,7 @@ fn links_between_the_pages_lead_somewhere() {
         "ARCHITECTURE.md",
         "CHANGELOG.md",
         "docs/errors.md",
+        "docs/import.md",
         "docs/json.md",
         "docs/manifest.md",
         "docs/simulator.md",

@@ -135,6 +135,16 @@ Examples:
   patchctl apply --only windows-servers-weekly
   patchctl apply --auto-approve         # in a pipeline, after the merge")]
     Apply(ApplyArgs),
+    /// Write manifests for live jobs that have none; never writes to the API
+    #[command(after_help = "\
+Examples:
+  patchctl import --all                             # the first day: a manifest for every live job
+  patchctl import --all --dry-run                   # what that would write
+  patchctl import --platform Windows --into jobs.d/windows
+  patchctl import --name 'Linux servers*' --name 'Oracle*'
+  patchctl import --id c08769ba-aa65-4b77-b224-f2c789ce7970
+  patchctl import --all --output json               # files[] and skipped[]")]
+    Import(ImportArgs),
     /// Check everything that a run needs, with few calls, and say what to do
     #[command(after_help = "\
 Examples:
@@ -290,6 +300,38 @@ pub struct ApplyArgs {
     /// How long a write that does not show yet is read again, such as 30s or 2m; 0 is once only [default: 30s]
     #[arg(long, value_name = "DURATION", value_parser = wait)]
     pub settle_time: Option<Duration>,
+}
+
+/// Arguments of `import`
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// Every live job
+    #[arg(long, conflicts_with_all = ["id", "name"])]
+    pub all: bool,
+    /// The job with this id; may be repeated
+    #[arg(long, value_name = "ID")]
+    pub id: Vec<String>,
+    /// Jobs whose name matches; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    pub name: Vec<String>,
+    /// Only jobs of this platform
+    #[arg(long, value_name = "PLATFORM", ignore_case = true, value_parser = ["Windows", "Linux"])]
+    pub platform: Option<String>,
+    /// Folder for the manifests, made where it is missing [default: the folder of --jobs]
+    #[arg(long, value_name = "DIR")]
+    pub into: Option<PathBuf>,
+    /// Only show what would be written
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Read every job again, whatever the cache knows
+    #[arg(long)]
+    pub refresh: bool,
+    /// Neither read nor write the cache
+    #[arg(long, conflicts_with = "refresh")]
+    pub no_cache: bool,
+    /// How the gateway is spoken to.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
 }
 
 /// Arguments of `doctor`

@@ -5,6 +5,7 @@ mod args;
 mod cost;
 mod doctor;
 mod early;
+mod import;
 mod links;
 mod plan;
 mod planning;
@@ -81,6 +82,7 @@ pub fn run() -> Exit {
         Command::Schema(args) => schema(args, &terminal),
         Command::Plan(args) => with_runtime(&terminal, plan::run(&arguments, args, &terminal)),
         Command::Apply(args) => with_runtime(&terminal, apply::run(&arguments, args, &terminal)),
+        Command::Import(args) => with_runtime(&terminal, import::run(&arguments, args, &terminal)),
         Command::Doctor(args) => with_runtime(&terminal, doctor::run(&arguments, args, &terminal)),
         Command::Simulator(args) => with_runtime(&terminal, simulator::run(&arguments, args, &terminal)),
     }

@@ -103,8 +103,18 @@ impl Session {
         planning: &PlanningArgs,
         terminal: &Terminal,
     ) -> Result<Self, Failure> {
+        Self::log_in(settings, &planning.connection, planning.reset, terminal).await
+    }
+
+    /// Opens the way and logs in; `reset` makes the simulator start afresh.
+    pub(super) async fn log_in(
+        settings: &Settings,
+        connection: &ConnectionArgs,
+        reset: bool,
+        terminal: &Terminal,
+    ) -> Result<Self, Failure> {
         let target = settings.target()?;
-        let session = Self::connect(target, settings, &planning.connection, planning.reset, terminal).await?;
+        let session = Self::connect(target, settings, connection, reset, terminal).await?;
         // First of all, so that a wrong address or password is told as what it is and not as a list that broke off.
         session.client.log_in().await.map_err(|error| {
             let mut lines = vec![format!("could not log in to {}", session.gateway)];

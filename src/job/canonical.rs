@@ -326,6 +326,10 @@ fn date_time(value: &Value) -> Result<Value, Mismatch> {
 fn parse_date_time(text: &str) -> Result<DateTime, Mismatch> {
     const EXPECTED: &str = "a date and time such as 2026-12-01T02:00";
     let text = text.trim();
+    // A year with a sign is no date that anybody means, and the readers below differ about it.
+    if !text.starts_with(|c: char| c.is_ascii_digit()) {
+        return Err(Mismatch::new(EXPECTED));
+    }
     for format in ["%Y-%m-%d %I:%M:%S %p", "%Y-%m-%d %I:%M %p"] {
         if let Ok(at) = DateTime::strptime(format, text) {
             return Ok(at);
@@ -333,7 +337,7 @@ fn parse_date_time(text: &str) -> Result<DateTime, Mismatch> {
     }
     let mut after_date = text.chars().skip(10);
     let zoned = text.chars().count() > 10 && after_date.any(|c| matches!(c, 'Z' | 'z' | '+' | '[' | '-'));
-    if zoned && text.starts_with(|c: char| c.is_ascii_digit()) {
+    if zoned {
         let bare: String = text.chars().take(16).collect();
         return Err(Mismatch::new(format!("{EXPECTED}, without a zone (that is `timezone`)")).fix(bare));
     }

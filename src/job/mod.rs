@@ -305,6 +305,18 @@ pub fn is_volatile_in_list(name: &str) -> bool {
     NAMES.contains(&name)
 }
 
+/// The rows of the job in paragraphs, as a written manifest has them: what belongs together, actions before messages.
+///
+/// Every row that a manifest may declare is in exactly one.
+pub fn paragraphs() -> impl Iterator<Item = &'static [Member]> {
+    table::PARAGRAPHS.iter().map(|first| {
+        let start = JOB.iter().position(|row| row.name == *first).unwrap_or(JOB.len());
+        let starts_another = |row: &Member| row.name != *first && table::PARAGRAPHS.contains(&row.name);
+        let length = JOB[start..].iter().position(starts_another).unwrap_or(JOB.len() - start);
+        &JOB[start..start + length]
+    })
+}
+
 /// Walks all rows, nested ones after the one they stand in, with their dotted path (`[]` marks a list).
 pub fn walk(visit: &mut dyn FnMut(&str, &'static Member)) {
     fn inner(members: &'static [Member], prefix: &str, visit: &mut dyn FnMut(&str, &'static Member)) {
@@ -347,6 +359,14 @@ mod tests {
             assert_ne!(member.schedules, 0, "{path}");
         });
         assert!(seen.len() > 130, "{}", seen.len());
+    }
+
+    #[test]
+    fn every_row_is_in_one_paragraph() {
+        let names: Vec<&str> = paragraphs().flatten().map(|row| row.name).collect();
+        assert_eq!(names.len(), JOB.len());
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), JOB.len());
+        assert!(paragraphs().all(|rows| !rows.is_empty()));
     }
 
     #[test]

@@ -280,6 +280,18 @@ const CHAINED_JOB_RULE: &[Member] = &[
     row("actionDetails", Server, Type::Any, "The parent's actions, repeated").since("3.3"),
 ];
 
+/// The members with which the paragraphs of a written manifest begin, in the order of the paragraphs: identity,
+/// schedule, targets, patches, actions, messages, notification. Each goes on to the next one of these in [`JOB`].
+pub(super) const PARAGRAPHS: [&str; 7] = [
+    "name",
+    "scheduleType",
+    "assetIds",
+    "approvedPatches",
+    "preDeployActions",
+    "preDeployment",
+    "notification",
+];
+
 /// Members that only rows of the list call hold and that move by themselves (REFERENCE 6).
 pub(super) const LIST_ONLY_VOLATILE: [&str; 4] =
     ["nextScheduleDateTime", "lastScheduleDateTime", "linkedJobReferenceCount", "mitigationActionCount"];

@@ -2,6 +2,7 @@
 
 pub mod diagnostic;
 pub mod doctor;
+pub mod import;
 pub mod json;
 pub mod outcome;
 pub mod plan;

@@ -12,6 +12,7 @@ mod calls;
 mod faults;
 mod gateway;
 mod guards;
+mod import;
 mod interrupted;
 mod lifecycle;
 mod links;
