@@ -7,9 +7,11 @@
 //! the map.
 
 // The core: no files, network, clock, environment or terminal, kept so by the lint `disallowed_methods`.
+pub mod bindings;
 pub mod config;
 pub mod diagnostic;
 pub mod diff;
+pub mod edit;
 pub mod elements;
 pub mod fingerprint;
 pub mod import;
@@ -33,9 +35,11 @@ pub mod yaml;
 // The shell.
 pub mod api;
 pub mod apply;
+pub mod base;
 pub mod cli;
 pub mod details;
 pub mod inventory;
+pub mod ledger;
 pub mod load;
 pub mod simulator;
 pub mod terminal;

@@ -24,12 +24,22 @@ pub struct ListRow {
     pub status: Option<String>,
     /// When the job was changed last, milliseconds since 1970-01-01 UTC.
     pub updated_at: Option<i64>,
-    /// The job whose patches it takes.
-    pub linked_job_id: Option<String>,
-    /// How many jobs the API counts that take their patches from it; `None` where it does not say.
-    pub n_children: Option<u64>,
+    /// Login name of whoever changed it last.
+    pub updated_by: Option<String>,
+    /// Who made it, and when.
+    pub created: Edit,
+    /// Its `scheduleType`, as the row has it.
+    pub schedule_type: Option<String>,
+    /// Its `startDateTime`, as the row has it.
+    pub start: Option<String>,
+    /// Its `timezone`, as the row has it.
+    pub timezone: Option<String>,
     /// When it runs next, milliseconds since 1970-01-01 UTC.
     pub next_run_at: Option<i64>,
+    /// The job that it is linked to, in small letters.
+    pub linked_job_id: Option<String>,
+    /// How many jobs are linked to it; `None` where the row does not say.
+    pub n_children: Option<u64>,
     /// Digest of everything in the row that does not move by itself.
     pub digest: String,
 }
@@ -49,12 +59,14 @@ impl ListRow {
             tag_names: tags.collect(),
             status: text("status").map(str::to_owned),
             updated_at: row.pointer("/updated/date").and_then(milliseconds),
+            updated_by: Edit::of(row.get("updated")).user,
+            created: Edit::of(row.get("created")),
+            schedule_type: text("scheduleType").map(str::to_owned),
+            start: text("startDateTime").filter(|text| !text.is_empty()).map(str::to_owned),
+            timezone: text("timezone").filter(|text| !text.is_empty()).map(str::to_owned),
+            next_run_at: row.get("nextScheduleDateTime").and_then(milliseconds).filter(|at| *at > 0),
             linked_job_id: text("linkedJobId").filter(|id| !id.is_empty()).map(str::to_ascii_lowercase),
-            n_children: row
-                .get("linkedJobReferenceCount")
-                .and_then(milliseconds)
-                .and_then(|n| u64::try_from(n).ok()),
-            next_run_at: row.get("nextScheduleDateTime").and_then(milliseconds),
+            n_children: row.get("linkedJobReferenceCount").and_then(count),
             digest: digest(row),
         })
     }
@@ -63,6 +75,11 @@ impl ListRow {
 /// Milliseconds, which may come as digits in a text.
 fn milliseconds(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_str()?.parse().ok())
+}
+
+/// A number of things, which may come as digits in a text.
+fn count(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 
 /// Digest of a row without counters, progress and run times.
@@ -85,7 +102,11 @@ pub struct Edit {
 impl Edit {
     /// Reads `updatedBy` of a job as the API answered it.
     pub fn last_of(job: &Value) -> Self {
-        let by = job.get("updatedBy");
+        Self::of(job.get("updatedBy"))
+    }
+
+    /// Reads who did something and when, as rows and jobs say it.
+    fn of(by: Option<&Value>) -> Self {
         let text = |pointer: &str| Some(by?.pointer(pointer)?.as_str()?.to_owned());
         let at = by.and_then(|by| by.get("date")).and_then(milliseconds);
         Self { user_id: text("/user/id"), user: text("/user/name"), at }

@@ -8,11 +8,13 @@ mod support;
 use std::collections::BTreeSet;
 
 use patchctl::diff;
+use patchctl::edit as text_edit;
 use patchctl::job::{self, JOB, Member, Owner, Type, schedules};
 use patchctl::normalise::{self, Normalised};
 use patchctl::patch::Envelope;
 use patchctl::plan::{Change, Origin};
 use patchctl::snapshot::LiveJob;
+use patchctl::source::SourceFile;
 use patchctl::stamp;
 use proptest::prelude::*;
 use serde_json::{Map, Value};
@@ -71,6 +73,50 @@ proptest! {
         let files = pipeline::files(&mut dice, &[draft(&live, spec)]);
         let plan = pipeline::planned(&files, std::slice::from_ref(&live), Envelope::Minimal);
         prop_assert!(plan.is_empty(), "{}\nof\n{}\nlive\n{live:#}", pipeline::shown(&plan).0, files[0].1);
+    }
+
+    /// An id is written into a manifest of any notation, and nothing else of its file changes (issue 4, `--write-ids`).
+    #[test]
+    fn an_id_is_written_and_everything_else_stays(roll in rolls(900)) {
+        let mut dice = Dice::new(roll);
+        let ids = ["6c1e7a94-0f3d-4b58-a2c7-d915e86b4f30", "00000000-0f3d-4b58-a2c7-d915e86b4f30"];
+        let mut texts = Vec::new();
+        for key in ["first", "second"] {
+            let live = live::lone(&mut dice);
+            let mut spec = faithful(&mut dice, &live, ScriptMembers::Declared);
+            spec.insert("name".to_owned(), key.into());
+            let text = Draft { key: key.to_owned(), id: None, spec }.text(&mut dice);
+            texts.push(if dice.chance(50) { format!("# of {key}\n{text}") } else { text });
+        }
+        let mut text = texts.join("\n---\n");
+        if dice.chance(30) {
+            text.truncate(text.trim_end().len());
+        }
+        if dice.chance(30) {
+            text = text.replace('\n', "\r\n");
+        }
+        let file = SourceFile::new("jobs.d/a.yaml", text.as_str());
+        let wanted = [("first", ids[0]), ("second", ids[1])];
+        let n_wanted = 1 + dice.below(2);
+        let edited = text_edit::with_ids(&file, &wanted[..n_wanted]);
+        let Ok(Some(edited)) = edited else { panic!("{edited:?}\nof\n{text}") };
+        let before = pipeline::parsed(&[("jobs.d/a.yaml".to_owned(), text.clone())]);
+        let after = pipeline::parsed(&[("jobs.d/a.yaml".to_owned(), edited.clone())]);
+        for (at, (before, after)) in before.manifests.iter().zip(&after.manifests).enumerate() {
+            prop_assert_eq!(after.id.as_deref(), (at < n_wanted).then_some(ids[at]));
+            prop_assert_eq!(&before.spec, &after.spec);
+            prop_assert_eq!(&before.key, &after.key);
+        }
+        // Taken out again, the pieces leave the text as it was.
+        let pieces = wanted[..n_wanted].iter().fold(edited, |text, (_, id)| {
+            let at = text.find(id).expect("written");
+            let start = text[..at].rfind([',', '\n']).expect("after the key");
+            let is_line = text[start..].starts_with('\n');
+            let end = at + id.len() + usize::from(!is_line && text[at + id.len()..].starts_with('"'));
+            let start = if is_line && text[..start].ends_with('\r') { start - 1 } else { start };
+            format!("{}{}", &text[..start], &text[end..])
+        });
+        prop_assert_eq!(pieces, text);
     }
 
     /// Declared scripts are equal once their digest is stamped, and one update before.

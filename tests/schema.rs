@@ -385,6 +385,18 @@ fn verdicts_on_the_header_are_the_parsers() {
     for id in [json!(null), json!(5), json!("x"), json!(format!("{UUID}0")), json!(format!(" {UUID}"))] {
         check(&with("/metadata/id", id), false);
     }
+    for name in [json!("Old"), json!("2026"), json!(" ")] {
+        check(&with("/metadata/previousName", name), true);
+    }
+    for name in [json!(null), json!(2026), json!(true), json!(""), json!(["Old"])] {
+        check(&with("/metadata/previousName", name), false);
+    }
+    for protect in [json!(true), json!(false)] {
+        check(&with("/metadata/protect", protect), true);
+    }
+    for protect in [json!(null), json!("true"), json!(1)] {
+        check(&with("/metadata/protect", protect), false);
+    }
     check(&json!([good]), false);
     check(&json!("text"), false);
 }

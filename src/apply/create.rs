@@ -46,6 +46,14 @@ impl<A: WriteApi> Create<'_, A> {
             if interrupt.is_asked() {
                 return interrupted();
             }
+            if let Err(error) = (self.run.note_create)(self.change) {
+                let words = "it could not be written down that the job is about to be made".to_owned();
+                let outcome = Outcome::plain(OutcomeKind::Failed);
+                return Outcome { error: vec![words, error.to_string()], ..outcome }.helped(
+                    "nothing was sent: were the answer lost, the next run might make a second job; mend the state \
+                     folder (--state-dir)",
+                );
+            }
             interrupt.write(&self.change.key);
             let outcome = match self.run.api.create_job(&body).await {
                 Ok(answer) => match answer.get("id").and_then(Value::as_str) {

@@ -43,6 +43,8 @@ pub struct Run<'a, A> {
     pub settle_time: Duration,
     /// The time, in milliseconds since 1970-01-01 UTC.
     pub now: fn() -> i64,
+    /// Writes down that a create is about to be sent, so that whatever happens after, the next run knows of it.
+    pub note_create: &'a (dyn Fn(&Change) -> std::io::Result<()> + Sync),
 }
 
 // Not derived: the API need not be copied for its borrow to be.

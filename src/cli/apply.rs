@@ -4,21 +4,25 @@
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
 use serde_json::Value;
 
 use super::args::{ApplyArgs, Arguments, Output};
 use super::cost;
+use super::identity::ids_to_write;
 use super::planning::{Made, Request};
 use super::session::{Failure, Session};
 use super::settings::Settings;
+use super::write_ids::{WrittenIds, write_ids};
 use super::{Exit, pretty, record};
 use crate::api::ReadApi;
 use crate::apply::{self, Interrupt, Run};
+use crate::base::Commit;
 use crate::details::Details;
-use crate::plan::{Action, Outcome, OutcomeKind, Plan};
+use crate::inventory::Inventory;
+use crate::plan::{Action, Change, Outcome, OutcomeKind, Plan};
 use crate::render;
 use crate::render::text::{clean, count};
 use crate::terminal::Terminal;
@@ -64,18 +68,34 @@ async fn plan_and_apply(
         record: record.as_ref(),
         can_ask: !args.auto_approve,
     };
+    // Before the manifests are read, so that what is recorded is what they were read at.
+    let head = request.clean_head();
     let inventory = request.take_inventory()?;
     let session = Session::open(&settings, &args.planning, terminal).await?;
     let known = || session.client.simulator_updates();
     let made = request.make_plan(&inventory, &session.client, known, &session.identity).await;
     let n_cached = made.as_ref().map_or(0, |made| made.n_cached);
     let exit = match made {
-        Ok(mut made) => carry_out(&mut made, &session, &settings, arguments, args, terminal).await,
+        Ok(mut made) => {
+            let after =
+                After { request, inventory: &inventory, head: head.as_ref(), writes_ids: args.write_ids };
+            carry_out(&mut made, &session, &settings, arguments, args, after, terminal).await
+        }
         Err(failure) => Err(failure),
     };
     cost::tell(terminal, &session.client, n_cached);
     session.close().await;
     exit
+}
+
+/// What is kept of a run when its steps are done.
+#[derive(Clone, Copy)]
+struct After<'a> {
+    request: Request<'a>,
+    inventory: &'a Inventory,
+    /// The commit that the manifests were read at, if they were as it says.
+    head: Option<&'a Commit>,
+    writes_ids: bool,
 }
 
 async fn carry_out(
@@ -84,9 +104,10 @@ async fn carry_out(
     settings: &Settings,
     arguments: &Arguments,
     args: &ApplyArgs,
+    after: After<'_>,
     terminal: &Terminal,
 ) -> Result<Exit, Failure> {
-    let Made { plan, scripts, details, n_cached } = made;
+    let Made { plan, scripts, details, ledger, bound, n_cached } = made;
     let human = arguments.common.output == Output::Human;
     let calls = session.client.calls().to_string();
     let applying = cost::of_apply(&session.client, plan.calls_needed());
@@ -111,6 +132,12 @@ async fn carry_out(
     let layout = terminal.layout();
     let interrupt = Arc::new(Interrupt::default());
     listen(&interrupt, *terminal).await;
+    // Only the creates of this run write to it, and one at a time.
+    let noted = Mutex::new(&mut *ledger);
+    let note_create = |change: &Change| {
+        let mut ledger = noted.lock().unwrap_or_else(PoisonError::into_inner);
+        ledger.create_sent(&change.key, &change.name, change.platform)
+    };
     let run = Run {
         plan,
         scripts,
@@ -119,6 +146,7 @@ async fn carry_out(
         allow_run_once: &allow_run_once,
         settle_time: args.settle_time(),
         now: || jiff::Timestamp::now().as_millisecond(),
+        note_create: &note_create,
     };
     let outcomes = apply::apply(run, |change, outcome| {
         // The plan said already, and once, why nothing is done.
@@ -129,13 +157,32 @@ async fn carry_out(
     .await;
     remember(details, &outcomes, terminal);
     record::keep(settings, plan, &outcomes, terminal);
+    after.request.remember_applied(after.inventory, plan, &outcomes, after.head, ledger);
+    let ids = after.writes_ids.then(|| {
+        let ids = ids_to_write(after.inventory, bound, plan, &outcomes);
+        write_ids(after.inventory, after.request.root(), &ids)
+    });
     let calls = session.client.calls();
     if human {
         terminal.data(&render::outcome::summary(plan, &outcomes, &calls.to_string(), &layout));
+        terminal.data(&ids.as_ref().map(WrittenIds::text).unwrap_or_default());
     } else {
-        terminal.data(&pretty(&render::json::apply(plan, &outcomes, cost::json(&session.client, *n_cached))));
+        let mut json = render::json::apply(plan, &outcomes, cost::json(&session.client, *n_cached));
+        if let Some(ids) = &ids {
+            json["ids"] = ids.json();
+        }
+        terminal.data(&pretty(&json));
     }
-    Ok(exit(plan, &outcomes, interrupt.is_asked()))
+    for refusal in ids.iter().flat_map(WrittenIds::refusals) {
+        terminal.error(
+            &[refusal],
+            Some("write `metadata.id` by hand, or move the manifest into a file of its own"),
+        );
+    }
+    match exit(plan, &outcomes, interrupt.is_asked()) {
+        Exit::Done if ids.is_some_and(|ids| !ids.is_complete()) => Ok(Exit::Failed),
+        exit => Ok(exit),
+    }
 }
 
 /// Asks whether the plan is to be carried out.

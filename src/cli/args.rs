@@ -124,6 +124,7 @@ pub enum Command {
 Examples:
   patchctl plan
   patchctl plan --only 'windows-*'
+  patchctl plan --base origin/main      # in a pull request
   patchctl plan --output json > plan.json
   patchctl plan --detailed-exitcode     # 2 where there are changes, for scripts
   patchctl plan --gateway sim:examples/tenant")]
@@ -133,7 +134,8 @@ Examples:
 Examples:
   patchctl apply
   patchctl apply --only windows-servers-weekly
-  patchctl apply --auto-approve         # in a pipeline, after the merge")]
+  patchctl apply --auto-approve         # in a pipeline, after the merge
+  patchctl apply --write-ids            # and keep the ids of the live jobs in the manifests")]
     Apply(ApplyArgs),
     /// Write manifests for live jobs that have none; never writes to the API
     #[command(after_help = "\
@@ -181,6 +183,12 @@ pub struct PlanningArgs {
     /// Allow this manifest to remove live scripts whose content can not be read back; may be repeated
     #[arg(long, value_name = "KEY")]
     pub allow_script_loss: Vec<String>,
+    /// Commit that was applied last: what was declared there and finds no live job is not taken for new
+    #[arg(long, value_name = "REF")]
+    pub base: Option<String>,
+    /// Allow a job to be made for this manifest although there was one before; may be repeated
+    #[arg(long, value_name = "KEY", value_delimiter = ',')]
+    pub allow_create: Vec<String>,
     /// Allow this manifest's job, which runs once, to be enabled: that can not be taken back; may be repeated
     #[arg(long, value_name = "KEY", value_delimiter = ',')]
     pub allow_run_once: Vec<String>,
@@ -297,6 +305,9 @@ pub struct ApplyArgs {
     /// Do not ask
     #[arg(long)]
     pub auto_approve: bool,
+    /// Afterwards write `metadata.id` of bound and created jobs into their manifests; comments are kept
+    #[arg(long)]
+    pub write_ids: bool,
     /// How long a write that does not show yet is read again, such as 30s or 2m; 0 is once only [default: 30s]
     #[arg(long, value_name = "DURATION", value_parser = wait)]
     pub settle_time: Option<Duration>,

@@ -27,13 +27,6 @@ pub(super) fn with_parents<'a>(inventory: &'a Inventory, selected: &[&'a Summary
     all.into_values().collect()
 }
 
-/// The bindings of the selected manifests among those of all.
-pub(super) fn of_selected(all: &[&Summary], bindings: Vec<Binding>, selected: &[&Summary]) -> Vec<Binding> {
-    let selected: BTreeSet<&str> = selected.iter().map(|summary| summary.key.as_str()).collect();
-    let both = all.iter().zip(bindings);
-    both.filter(|(summary, _)| selected.contains(summary.key.as_str())).map(|(_, binding)| binding).collect()
-}
-
 /// Summaries are sorted by key.
 fn find<'a>(inventory: &'a Inventory, key: &str) -> Option<&'a Summary> {
     let at = inventory.summaries.binary_search_by(|summary| summary.key.as_str().cmp(key)).ok()?;

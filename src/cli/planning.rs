@@ -13,7 +13,9 @@ use serde_json::Value;
 use super::args::{Common, PlanningArgs};
 use super::cost::Progress;
 use super::early::{self, Early, Seen, Verdict};
+use super::identity::Identified;
 use super::links::{self, Links};
+use super::pruning;
 use super::session::Failure;
 use super::settings::Settings;
 use super::show;
@@ -24,6 +26,7 @@ use crate::details::{CacheUse, Details};
 use crate::diagnostic::Diagnostics;
 use crate::inventory::{Inventory, Sources, Summary};
 use crate::job::{Platform, nearest};
+use crate::ledger::Ledger;
 use crate::load::{self, LoadContext};
 use crate::manifest::DesiredSet;
 use crate::patch::Envelope;
@@ -55,6 +58,10 @@ pub(super) struct Made {
     pub(super) scripts: Scripts,
     /// The live jobs, to be remembered as they are after the writes.
     pub(super) details: Details,
+    /// Which manifests are bound to which jobs, to be kept as it is after the writes.
+    pub(super) ledger: Ledger,
+    /// Keys of manifests and ids of the live jobs that they are bound to.
+    pub(super) bound: Vec<(String, String)>,
     /// How many jobs were remembered and not asked for.
     pub(super) n_cached: usize,
 }
@@ -116,7 +123,7 @@ impl Selection {
 }
 
 impl Request<'_> {
-    fn sources<'s>(&'s self, shown: &'s (dyn Fn(&Path) -> String + Sync)) -> Sources<'s> {
+    pub(super) fn sources<'s>(&'s self, shown: &'s (dyn Fn(&Path) -> String + Sync)) -> Sources<'s> {
         Sources {
             jobs: &self.settings.jobs,
             root: &self.settings.root,
@@ -125,6 +132,11 @@ impl Request<'_> {
             owner: &self.settings.owner,
             record: self.record,
         }
+    }
+
+    /// The repository.
+    pub(super) fn root(&self) -> &Path {
+        &self.settings.root
     }
 
     fn cache_folder(&self) -> PathBuf {
@@ -156,6 +168,7 @@ impl Request<'_> {
         let memo = self.memo().filter(|_| !self.planning.refresh);
         let inventory = Inventory::take(self.sources(&shown), memo.as_deref()).map_err(Failure::Findings)?;
         self.selection(&inventory)?;
+        self.check_names(&inventory)?;
         if !inventory.warnings.is_empty() {
             show(self.terminal, &inventory.warnings);
         }
@@ -192,18 +205,45 @@ impl Request<'_> {
         };
         let mut live = self.read_live(inventory, &selected, api, identity, &policy).await?;
         let mut made = self.plan_all(inventory, &selected, &mut live, &policy, api).await?;
+        let n_orphans = self.prune_or_count(inventory, &mut live, &mut made.builder, api).await?;
         let clean = std::mem::take(&mut made.clean);
         let n_cached = live.details.n_cached();
         let kept = live.details.save().and_then(|()| self.remember(inventory, clean));
         if let Err(error) = kept {
             self.terminal.note(&format!("the cache could not be written: {error}"));
         }
-        let mut plan = made.builder.finish(&live.bindings, &live.rows).map_err(Failure::Findings)?;
-        plan.list_calls = live.list_calls;
+        let Live { rows, identified, details, mut ledger, list_calls, .. } = live;
+        self.remember_bindings(&identified, &selected, &rows, &mut ledger);
+        let Identified { bindings, findings, others, .. } = identified;
+        made.builder.warn(findings);
+        made.builder.set_others(others);
+        let mut plan = made.builder.finish(&bindings, &rows).map_err(Failure::Findings)?;
+        plan.list_calls = list_calls;
+        plan.n_orphans = n_orphans;
         if !plan.warnings.is_empty() {
             show(self.terminal, &plan.warnings);
         }
-        Ok(Made { plan, scripts: made.scripts, details: live.details, n_cached })
+        let bound = selected.iter().zip(&bindings);
+        let bound =
+            bound.filter_map(|(summary, binding)| Some((summary.key.clone(), binding.id()?.to_owned())));
+        Ok(Made { plan, scripts: made.scripts, details, ledger, bound: bound.collect(), n_cached })
+    }
+
+    /// Plans removals where that was asked for; else returns how many jobs are known to have lost their manifest.
+    async fn prune_or_count<A: ReadApi>(
+        &self,
+        inventory: &Inventory,
+        live: &mut Live,
+        builder: &mut plan::Builder<'_>,
+        api: &A,
+    ) -> Result<usize, Failure> {
+        let Live { rows, identified, ledger, details, .. } = live;
+        let look = pruning::Look { inventory, rows, identified, ledger };
+        let Some(how) = self.planning.prune else { return Ok(look.n_orphans()) };
+        for key in self.prune(how, look, details, builder, api).await? {
+            ledger.forget(&key);
+        }
+        Ok(0)
     }
 
     /// Plans one manifest after the other; one that was equal to this very job before is not even parsed.
@@ -217,7 +257,7 @@ impl Request<'_> {
     ) -> Result<Planned<'p>, Failure> {
         let shown = |path: &Path| self.settings.shown(path);
         let sources = self.sources(&shown);
-        let Live { rows, bindings, details, ready, links, .. } = live;
+        let Live { rows, identified: Identified { bindings, .. }, details, ready, links, .. } = live;
         let stamps = details.stamps();
         let mut planned = Planned {
             builder: plan::Builder::new(policy),
@@ -294,7 +334,12 @@ impl Request<'_> {
         let mut list_calls = BTreeMap::new();
         // Parents outside of the selection are no part of the plan, and say which live job a child is linked to.
         let all = links::with_parents(inventory, selected);
-        for platform in platforms_in_use(&all) {
+        // The job of a removed manifest may be of any platform.
+        let platforms = match self.planning.prune {
+            Some(_) => Platform::ALL.to_vec(),
+            None => platforms_in_use(&all),
+        };
+        for platform in platforms {
             let n_before = api.calls().list;
             for row in api.list_jobs(platform.as_str()).await.map_err(read_failed)? {
                 customers.extend(row.get("customerId").and_then(Value::as_str).map(str::to_ascii_lowercase));
@@ -305,11 +350,13 @@ impl Request<'_> {
         }
         self.check_customer(&customers)?;
         let rows = Snapshot::new(rows).rows;
-        let all_bindings = self.bind(inventory, &all, &rows)?;
-        let links = Links::new(&all, &all_bindings, selected, &rows);
-        links.check_circles(inventory, self.sources(&|path: &Path| self.settings.shown(path)))?;
-        let bindings = links::of_selected(&all, all_bindings, selected);
         let customer = customers.into_iter().collect::<Vec<_>>().join(",");
+        let ledger = self.open_ledger(identity, &customer);
+        let mut identified = self.bind(inventory, &all, &rows, &ledger)?;
+        let links = Links::new(&all, &identified.bindings, selected, &rows);
+        links.check_circles(inventory, self.sources(&|path: &Path| self.settings.shown(path)))?;
+        identified.select(&all, selected);
+        let bindings = &identified.bindings;
         let now = jiff::Timestamp::now().as_millisecond();
         let mut details = Details::open(&self.cache_folder(), identity, &customer, self.cache_use(), now)
             .map_err(|error| spill_failed(&error))?;
@@ -321,7 +368,7 @@ impl Request<'_> {
         let missing = details.missing(ids.into_iter(), &rows);
         let mut by_id: BTreeMap<&str, Asked<'_>> =
             missing.iter().map(|id| (id.as_str(), Asked { bound: None, row: None })).collect();
-        for (summary, binding) in selected.iter().zip(&bindings) {
+        for (summary, binding) in selected.iter().zip(bindings) {
             if let Some(id) = binding.id() {
                 by_id.insert(id, Asked { bound: Some((summary, binding)), row: None });
             }
@@ -340,7 +387,7 @@ impl Request<'_> {
         }
         fetched?;
         drop(by_id);
-        Ok(Live { rows, bindings, details, ready, list_calls, links })
+        Ok(Live { rows, identified, details, ledger, ready, list_calls, links })
     }
 
     /// Asks for jobs, and plans each while the others are on their way.
@@ -403,36 +450,6 @@ impl Request<'_> {
         Ok(())
     }
 
-    /// Binds the manifests; where that is not plain, all are read in full, so that the finding has its places.
-    fn bind(
-        &self,
-        inventory: &Inventory,
-        selected: &[&Summary],
-        rows: &[ListRow],
-    ) -> Result<Vec<Binding>, Failure> {
-        let identities: Vec<_> = selected
-            .iter()
-            .map(|summary| plan::Identity {
-                id: summary.id.as_deref(),
-                name: summary.name.as_deref(),
-                platform: summary.platform(),
-            })
-            .collect();
-        if let Some(bindings) = plan::bind_plainly(&identities, rows) {
-            refuse_jobs_of_others(inventory, selected, &bindings)?;
-            return Ok(bindings);
-        }
-        let shown = |path: &Path| self.settings.shown(path);
-        let mut set = DesiredSet::default();
-        for summary in selected {
-            let (manifest, _) =
-                inventory.manifest(summary, self.sources(&shown)).map_err(Failure::Findings)?;
-            set.manifests.push(manifest);
-        }
-        let (bindings, findings) = plan::bind(&set, rows);
-        if findings.has_errors() { Err(Failure::Findings(findings)) } else { Ok(bindings) }
-    }
-
     /// Stops before anything is planned for the wrong subscription.
     fn check_customer(&self, answered: &BTreeSet<String>) -> Result<(), Failure> {
         let Some(expected) = &self.settings.customer_id else { return Ok(()) };
@@ -483,8 +500,9 @@ impl Request<'_> {
 /// What was read of the live jobs.
 struct Live {
     rows: Vec<ListRow>,
-    bindings: Vec<Binding>,
+    identified: Identified,
     details: Details,
+    ledger: Ledger,
     /// What was planned while jobs were fetched, by the job's id.
     ready: BTreeMap<String, One>,
     /// How many calls each platform's list took.
@@ -534,27 +552,6 @@ pub(super) async fn job<A: ReadApi>(
     let job = api.get_job(id).await.map_err(read_failed)?;
     details.put(id, job.as_ref(), None).map_err(|error| spill_failed(&error))?;
     Ok(job.map(LiveJob::new))
-}
-
-/// A selection must not bind by name what a manifest outside of it is bound to by id.
-fn refuse_jobs_of_others(
-    inventory: &Inventory,
-    selected: &[&Summary],
-    bindings: &[Binding],
-) -> Result<(), Failure> {
-    let keys: BTreeSet<&str> = selected.iter().map(|summary| summary.key.as_str()).collect();
-    let others = inventory.summaries.iter().filter(|summary| !keys.contains(summary.key.as_str()));
-    let others: BTreeMap<&str, &str> =
-        others.filter_map(|summary| Some((summary.id.as_deref()?, summary.key.as_str()))).collect();
-    for (summary, binding) in selected.iter().zip(bindings) {
-        if let Some((id, other)) = binding.id().and_then(|id| Some((id, others.get(id)?))) {
-            let message = format!("`{}` and `{other}` are about the same live job {id}", summary.key);
-            let help =
-                "run without --only to see both places; bind each manifest to its own job with `metadata.id`";
-            return Err(Failure::Error(vec![message], Some(help.to_owned())));
-        }
-    }
-    Ok(())
 }
 
 /// A plan in the making, and what is kept of the manifests.

@@ -160,6 +160,11 @@ impl Settings {
         shown(path, &self.current)
     }
 
+    /// Whether the owner was chosen, and does not follow from a folder's name.
+    pub(super) fn owner_is_set(&self) -> bool {
+        self.origins.owner == Origin::File
+    }
+
     /// Settles where to go and with which login.
     pub(super) fn target(&self) -> Result<Target, SettingsError> {
         match self.place()? {

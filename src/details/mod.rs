@@ -253,6 +253,11 @@ impl Details {
         ask
     }
 
+    /// Whether this run has the job already, or knows that it is not there.
+    pub fn has(&self, id: &str) -> bool {
+        self.entries.contains_key(id)
+    }
+
     /// Keeps the answer to a read; `None` where the API does not know the job.
     ///
     /// # Errors

@@ -40,6 +40,10 @@ pub struct Summary {
     pub id: Option<String>,
     /// The declared name.
     pub name: Option<String>,
+    /// The name that the live job had before, where the manifest says so.
+    pub previous_name: Option<String>,
+    /// Whether the live job must never be deleted.
+    pub protect: bool,
     /// The declared platform, in the API's spelling.
     platform: Option<String>,
     /// The parent that it declares.
@@ -188,17 +192,20 @@ impl Inventory {
         let mut keys = BTreeSet::new();
         let mut ids = BTreeSet::new();
         let mut names: BTreeMap<_, bool> = BTreeMap::new();
+        let mut previous: BTreeMap<_, bool> = BTreeMap::new();
         self.summaries.iter().all(|summary| {
             let key = keys.insert(&summary.key);
             let id = summary.id.as_ref().is_none_or(|id| ids.insert(id));
-            let name = match (&summary.platform, &summary.name) {
+            let is_first = |names: &mut BTreeMap<_, bool>, name| match (&summary.platform, name) {
                 (Some(platform), Some(name)) => {
                     let both_have_ids = names.insert((platform, name), summary.id.is_some());
                     both_have_ids.is_none_or(|had_id| had_id && summary.id.is_some())
                 }
                 (_, _) => true,
             };
-            key && id && name
+            let name = is_first(&mut names, summary.name.as_ref());
+            let previous = is_first(&mut previous, summary.previous_name.as_ref());
+            key && id && name && previous
         })
     }
 
@@ -239,6 +246,19 @@ impl Inventory {
             .filter(|manifest| manifest.key == summary.key)
             .map(|found| (found, parsed.scripts))
             .ok_or_else(changed)
+    }
+
+    /// The file that a manifest stands in: its path, and the same as messages show it.
+    pub fn file_of(&self, key: &str) -> Option<(&Path, &str)> {
+        let at = self.summaries.binary_search_by(|summary| summary.key.as_str().cmp(key)).ok()?;
+        let file = &self.files[self.summaries[at].file];
+        Some((&file.path, &file.shown))
+    }
+
+    /// Whether these bytes are what the run read of the file of a manifest.
+    pub fn is_as_read(&self, key: &str, bytes: &[u8]) -> bool {
+        let at = self.summaries.binary_search_by(|summary| summary.key.as_str().cmp(key)).ok();
+        at.is_some_and(|at| self.files[self.summaries[at].file].digest == digest(bytes))
     }
 
     /// Remembers quiet files, and which jobs their manifests are equal to (revisions by key).
@@ -334,6 +354,8 @@ fn read_file(path: &Path, sources: Sources<'_>, remembered: &BTreeMap<String, Re
         key: manifest.key.clone(),
         id: manifest.id.clone(),
         name: manifest.name().map(str::to_owned),
+        previous_name: manifest.previous_name.clone(),
+        protect: manifest.protect,
         platform: manifest.platform().map(|platform| platform.as_str().to_owned()),
         parent: manifest.parent(),
         names_actions: !manifest.named_actions().is_empty(),

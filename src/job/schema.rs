@@ -61,6 +61,17 @@ pub fn manifest_schema() -> Value {
                         "pattern": format!("^{UUID}$"),
                         "errorMessage": "must be the UUID of a live job",
                     },
+                    "previousName": {
+                        "description": "The name that the live job had before: declares a rename. It may stay when the rename is done.",
+                        "type": "string",
+                        "minLength": 1,
+                        "errorMessage": "must be a text",
+                    },
+                    "protect": {
+                        "description": "Whether the live job must never be deleted.",
+                        "type": "boolean",
+                        "errorMessage": "must be true or false",
+                    },
                 },
             },
             "spec": spec,

@@ -8,7 +8,7 @@ use crate::source::Span;
 use crate::yaml::{Document, Entry, Node, Value};
 
 const MEMBERS: [&str; 4] = ["apiVersion", "kind", "metadata", "spec"];
-const METADATA: [&str; 2] = ["key", "id"];
+const METADATA: [&str; 4] = ["key", "id", "previousName", "protect"];
 
 /// Reads one document; `None` where there is too little to go on, with the findings in the decoder.
 pub(super) fn manifest(decoder: &mut Decoder<'_>, document: &Document) -> Option<Manifest> {
@@ -32,15 +32,19 @@ pub(super) fn manifest(decoder: &mut Decoder<'_>, document: &Document) -> Option
     let manifest = Manifest {
         key: metadata.key,
         id: metadata.id,
+        previous_name: metadata.previous_name,
+        protect: metadata.protect,
         spec,
         unresolved: None,
         script_files: std::mem::take(&mut decoder.script_files),
         file: std::sync::Arc::clone(decoder.file),
         key_span: metadata.key_span,
         id_span: metadata.id_span,
+        previous_name_span: metadata.previous_name_span,
         declared: super::Places::new(std::mem::take(&mut decoder.declared)),
     };
     identity(decoder, &manifest, spec_entry?);
+    rename(decoder, &manifest);
     Some(manifest)
 }
 
@@ -65,11 +69,26 @@ fn identity(decoder: &mut Decoder<'_>, manifest: &Manifest, spec: &Entry) {
     }
 }
 
+/// A rename that changes nothing is left over from one that was taken back: harmless, and it says what is not so.
+fn rename(decoder: &mut Decoder<'_>, manifest: &Manifest) {
+    if let (Some(previous), Some(span)) = (&manifest.previous_name, manifest.previous_name_span)
+        && manifest.name() == Some(previous)
+    {
+        let place = decoder.place(span);
+        let message = "`metadata.previousName` is the name that the job has now";
+        let finding = Diagnostic::warning("useless-previous-name", message).at(place, "");
+        decoder.push(finding.help("remove it; it declares which name the live job had before"));
+    }
+}
+
 struct Metadata {
     key: String,
     key_span: Span,
     id: Option<String>,
     id_span: Option<Span>,
+    previous_name: Option<String>,
+    previous_name_span: Option<Span>,
+    protect: bool,
 }
 
 fn metadata(decoder: &mut Decoder<'_>, root: &Node) -> Option<Metadata> {
@@ -77,10 +96,41 @@ fn metadata(decoder: &mut Decoder<'_>, root: &Node) -> Option<Metadata> {
     decoder.mapping(&entry.value, "metadata")?;
     known_members(decoder, &entry.value, &METADATA, "metadata");
     let id = entry.value.value.entry("id").and_then(|entry| id(decoder, &entry.value));
+    let previous = entry.value.value.get("previousName");
+    let previous_name = previous.and_then(|node| previous_name(decoder, node));
+    let protect = entry.value.value.get("protect").is_some_and(|node| protect(decoder, node));
     let key = required(decoder, &entry.value, "key", "the manifest's name in Git")?;
     let key_text = key_text(decoder, &key.value)?;
     let id_span = id.as_ref().and_then(|_| entry.value.value.get("id")).map(|node| node.span);
-    Some(Metadata { key: key_text, key_span: key.value.span, id, id_span })
+    let previous_name_span = previous.filter(|_| previous_name.is_some()).map(|node| node.span);
+    let key_span = key.value.span;
+    Some(Metadata { key: key_text, key_span, id, id_span, previous_name, previous_name_span, protect })
+}
+
+/// The name that the live job had before, in the form that names are compared in.
+fn previous_name(decoder: &mut Decoder<'_>, node: &Node) -> Option<String> {
+    let written = node.value.as_str().zip(crate::job::find(JOB, "name"));
+    let name = written
+        .and_then(|(text, row)| canonical::canonical(row, &text.into()).ok()?.as_str().map(str::to_owned));
+    if name.is_none() {
+        let message = format!("`metadata.previousName` must be a text, found {}", node.value.describe());
+        let place = decoder.place(node.span);
+        let finding = Diagnostic::error("manifest-previous-name", message).at(place, "");
+        decoder.push(finding.help("give the name that the live job had before, or leave it out"));
+    }
+    name
+}
+
+/// Whether the job must not be deleted. What can not be read counts as yes, though the error stops the run anyway.
+fn protect(decoder: &mut Decoder<'_>, node: &Node) -> bool {
+    node.value.as_bool().unwrap_or_else(|| {
+        let message = format!("`metadata.protect` must be true or false, found {}", node.value.describe());
+        let place = decoder.place(node.span);
+        let finding = Diagnostic::error("manifest-protect", message).at(place, "");
+        decoder
+            .push(finding.help("`true` keeps the live job from being deleted, whatever else is asked for"));
+        true
+    })
 }
 
 fn key_text(decoder: &mut Decoder<'_>, node: &Node) -> Option<String> {
@@ -198,6 +248,57 @@ mod tests {
         let parsed = parse(&SourceFile::new("a.yaml", text), context);
         let codes: Vec<&str> = parsed.diagnostics.iter().map(|finding| finding.code).collect();
         assert_eq!(codes, expected, "{spec}");
+    }
+
+    /// The finding in a manifest with this `metadata` beside the key: code, line and column, marked text.
+    #[track_caller]
+    fn check_metadata(line: &str, expected: Option<(&str, (usize, usize), &str)>) -> Option<Manifest> {
+        let text = format!(
+            "apiVersion: {API_VERSION}\nkind: {KIND}\nmetadata:\n  key: a\n  {line}\nspec: {{name: A, platform: Linux}}\n"
+        );
+        let tags = std::collections::BTreeMap::new();
+        let context = Context { tags: &tags, allow_unknown_fields: false, scripts: &NoScripts };
+        let parsed = parse(&SourceFile::new("a.yaml", text), context);
+        let found: Vec<_> = parsed
+            .diagnostics
+            .iter()
+            .map(|finding| {
+                let place = finding.place.as_ref().expect("a place");
+                (finding.code, place.line_column(), place.text())
+            })
+            .collect();
+        assert_eq!(found, expected.into_iter().collect::<Vec<_>>(), "{line}");
+        parsed.manifests.into_iter().next()
+    }
+
+    #[test]
+    fn a_previous_name_is_a_name() {
+        let of = |line| check_metadata(line, None).expect("a manifest").previous_name;
+        assert_eq!(of("id: 6c1e7a94-0f3d-4b58-a2c7-d915e86b4f30"), None);
+        assert_eq!(of("previousName: Old one").as_deref(), Some("Old one"));
+        assert_eq!(of("previousName: '2026'").as_deref(), Some("2026"));
+        for (line, text) in [
+            ("previousName: [a]", "[a]"),
+            ("previousName: true", "true"),
+            ("previousName: 2026", "2026"),
+            ("previousName: 1.5", "1.5"),
+            ("previousName: ''", "''"),
+            ("previousName:", ""),
+        ] {
+            let column = if text.is_empty() { 16 } else { 17 };
+            assert!(check_metadata(line, Some(("manifest-previous-name", (5, column), text))).is_none());
+        }
+        let left = check_metadata("previousName: A", Some(("useless-previous-name", (5, 17), "A")));
+        assert!(left.is_some(), "it is a warning");
+    }
+
+    #[test]
+    fn protect_is_true_or_false() {
+        assert!(check_metadata("protect: true", None).is_some_and(|manifest| manifest.protect));
+        assert!(check_metadata("protect: false", None).is_some_and(|manifest| !manifest.protect));
+        for (line, text) in [("protect: yes", "yes"), ("protect: 1", "1"), ("protect: 'true'", "'true'")] {
+            assert!(check_metadata(line, Some(("manifest-protect", (5, 12), text))).is_none());
+        }
     }
 
     #[test]

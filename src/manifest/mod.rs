@@ -73,6 +73,10 @@ pub struct Manifest {
     pub key: String,
     /// The live job it is bound to, where the manifest says so.
     pub id: Option<String>,
+    /// The name that the live job had before: a declared rename.
+    pub previous_name: Option<String>,
+    /// Whether the live job must never be deleted.
+    pub protect: bool,
     /// The declared members in canonical form; an explicit `null` is there as `null`.
     ///
     /// As read, a parent given by its key stands in it as `{"linkedJob": KEY}`, and actions of the parent may stand in
@@ -85,6 +89,7 @@ pub struct Manifest {
     file: Arc<SourceFile>,
     key_span: Span,
     id_span: Option<Span>,
+    previous_name_span: Option<Span>,
     declared: Places,
 }
 
@@ -135,6 +140,11 @@ impl Manifest {
     /// Where `metadata.id` stands.
     pub fn id_place(&self) -> Option<Place> {
         self.id_span.map(|span| Place::new(&self.file, span))
+    }
+
+    /// Where `metadata.previousName` stands.
+    pub fn previous_name_place(&self) -> Option<Place> {
+        self.previous_name_span.map(|span| Place::new(&self.file, span))
     }
 
     /// Where the member at a JSON Pointer is declared, if it is, itself or with a block around it.

@@ -39,6 +39,7 @@ impl DesiredSet {
         let mut keys: BTreeMap<&str, &Manifest> = BTreeMap::new();
         let mut ids: BTreeMap<&str, &Manifest> = BTreeMap::new();
         let mut names: BTreeMap<(Platform, &str), &Manifest> = BTreeMap::new();
+        let mut previous: BTreeMap<(Platform, &str), &Manifest> = BTreeMap::new();
         for manifest in &self.manifests {
             if let Some(first) = keys.insert(&manifest.key, manifest) {
                 let message = format!("the key `{}` is used twice", manifest.key);
@@ -67,6 +68,18 @@ impl DesiredSet {
                 let diagnostic = Diagnostic::error("duplicate-name", message).at(at(manifest), "again here");
                 let help = "jobs are found by name and platform; use another name, or `metadata.id` in both";
                 diagnostics.push(diagnostic.related(at(first), "first declared here").help(help));
+            }
+            if let (Some(platform), Some(name)) = (manifest.platform(), manifest.previous_name.as_deref())
+                && let Some(first) = previous.insert((platform, name), manifest)
+                && (first.id.is_none() || manifest.id.is_none())
+            {
+                let message = format!("two manifests rename the {} job `{name}`", platform.as_str());
+                let at =
+                    |manifest: &Manifest| manifest.previous_name_place().unwrap_or_else(|| manifest.place());
+                let diagnostic =
+                    Diagnostic::error("duplicate-previous-name", message).at(at(manifest), "again here");
+                let help = "one live job can become one job only; remove one of them";
+                diagnostics.push(diagnostic.related(at(first), "first renamed here").help(help));
             }
         }
     }

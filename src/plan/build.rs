@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::alike;
 use super::bind::Binding;
 use super::dependents::{self, Dependent};
 use super::job::{Planned, Planner, blocked, named_after};
@@ -113,6 +114,7 @@ pub struct Builder<'a> {
     diagnostics: Diagnostics,
     n_unchanged: usize,
     n_manifests: usize,
+    others: BTreeSet<String>,
     deletions: Vec<Change>,
     most_deletions: Option<usize>,
     graph: Graph,
@@ -130,12 +132,23 @@ impl<'a> Builder<'a> {
             diagnostics: Diagnostics::new(),
             n_unchanged: 0,
             n_manifests: 0,
+            others: BTreeSet::new(),
             deletions: Vec::new(),
             most_deletions: None,
             graph: Graph::default(),
             dependents: Vec::new(),
             waiting: BTreeSet::new(),
         }
+    }
+
+    /// Adds what is to be said of the manifests before any of them is planned.
+    pub fn warn(&mut self, findings: Diagnostics) {
+        self.diagnostics.append(findings);
+    }
+
+    /// Says which live jobs manifests are about that this plan leaves out.
+    pub fn set_others(&mut self, ids: BTreeSet<String>) {
+        self.others = ids;
     }
 
     /// Adds what the next manifest comes to.
@@ -164,7 +177,7 @@ impl<'a> Builder<'a> {
         prune: PrunePolicy,
         stamps: &StampCounts,
         rows: &[ListRow],
-        candidates: &[(Candidate, Option<LiveJob>)],
+        candidates: &[(Candidate, LiveJob)],
     ) {
         self.deletions = prune::steps(self.policy, prune, stamps, rows, candidates);
         self.most_deletions = prune.most;
@@ -199,6 +212,7 @@ impl<'a> Builder<'a> {
         let changes = std::mem::take(&mut self.changes);
         self.changes = links::order(changes, &self.graph, &self.waiting);
         let bound: BTreeSet<&str> = bindings.iter().filter_map(Binding::id).collect();
+        alike::note(&mut self.changes, rows, &|id| bound.contains(id) || self.others.contains(id));
         let n_unmanaged = rows.iter().filter(|row| !bound.contains(row.id.as_str())).count();
         let n_deletions = self.deletions.iter().filter(|change| change.action == Action::Delete).count();
         let over =
@@ -217,6 +231,7 @@ impl<'a> Builder<'a> {
             n_manifests: self.n_manifests,
             envelope: self.policy.envelope,
             guard,
+            n_orphans: 0,
             list_calls: BTreeMap::new(),
             tag_names,
             warnings: self.diagnostics,

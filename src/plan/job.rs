@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::bind::Binding;
+use super::missing;
 use super::origin::{self, StampCounts};
 use super::{Action, Basis, Change, Field, Origin, Policy, Request, status};
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -34,6 +35,7 @@ impl Planner<'_> {
         let mut diagnostics = Diagnostics::new();
         let steps = match (binding, job) {
             (Binding::Missing, _) => self.create(manifest, &mut diagnostics),
+            (Binding::Unclear(doubt), _) => vec![missing::blocked(manifest, doubt)],
             (Binding::Job(id), Some(job)) => self.existing(manifest, id, job, &mut diagnostics),
             (Binding::Job(id), None) => vec![gone(manifest, id)],
         };
@@ -166,6 +168,8 @@ impl Planner<'_> {
         // The list may lag behind a rename: then the job that it led to is not the one that is meant.
         if let (None, Some(declared), live) = (&manifest.id, manifest.name(), job.normalised.text("name"))
             && live != Some(declared)
+            // A declared rename: the list found it by its former name.
+            && (live.is_none() || live != manifest.previous_name.as_deref())
         {
             let live = live.unwrap_or_default();
             let reason = format!("the list called the live job {id} `{declared}`, and it is called `{live}`");

@@ -3,12 +3,14 @@
 //! Pure: desired set, snapshot and policy in, plan out. What is shown is what is sent. The plan never reads a
 //! clock or the network; carrying it out is `apply`'s business.
 
+mod alike;
 mod bind;
 mod build;
 mod dependents;
 mod fill;
 mod job;
 mod links;
+mod missing;
 mod origin;
 mod outcome;
 mod prune;
@@ -19,11 +21,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-pub use bind::{Binding, Identity, bind, bind_plainly};
+pub use bind::{Binding, Bound, Identity, Remark, bind, bind_plainly};
 pub use build::{Builder, Steps, build};
 pub use dependents::Dependent;
 pub use fill::filled;
 pub use links::{Graph, Known, Node};
+pub use missing::{Declared, Doubt, LastEdit, Past, Witness, doubt};
 pub use origin::StampCounts;
 pub use outcome::{Outcome, OutcomeKind, counts};
 pub use prune::{Candidate, Evidence, Prune, PrunePolicy};
@@ -237,6 +240,8 @@ pub struct Plan {
     pub n_manifests: usize,
     /// What updates carry.
     pub envelope: Envelope,
+    /// How many live jobs are known to have lost their manifest, where the plan does not remove them.
+    pub n_orphans: usize,
     /// Why nothing of it may be carried out, and what allows it.
     pub guard: Option<Guard>,
     /// How many calls reading a platform's list takes.

@@ -91,17 +91,17 @@ pub(super) fn steps(
     prune: PrunePolicy,
     stamps: &StampCounts,
     rows: &[ListRow],
-    candidates: &[(Candidate, Option<LiveJob>)],
+    candidates: &[(Candidate, LiveJob)],
 ) -> Vec<Change> {
     let parents: BTreeMap<&str, &str> =
         rows.iter().filter_map(|row| Some((row.id.as_str(), row.linked_job_id.as_deref()?))).collect();
-    let mut order: Vec<&(Candidate, Option<LiveJob>)> = candidates.iter().collect();
+    let mut order: Vec<&(Candidate, LiveJob)> = candidates.iter().collect();
     // Stable, so that jobs which have nothing to do with one another stay in the order of their keys.
     order.sort_by_key(|(candidate, _)| std::cmp::Reverse(depth(&candidate.id, &parents)));
     let mut judge = Judge { policy, prune, stamps, rows, going: BTreeMap::new() };
     let mut steps = Vec::new();
     for (candidate, job) in order {
-        let Some(change) = judge.step(candidate, job.as_ref()) else { continue };
+        let Some(change) = judge.step(candidate, job) else { continue };
         if change.action == Action::Delete {
             judge.going.insert(candidate.id.clone(), change.step());
         }
@@ -132,9 +132,8 @@ struct Judge<'a> {
 
 impl Judge<'_> {
     /// The step that removes a candidate, or that says why it stays; `None` where it is gone already.
-    fn step(&self, candidate: &Candidate, job: Option<&LiveJob>) -> Option<Change> {
+    fn step(&self, candidate: &Candidate, job: &LiveJob) -> Option<Change> {
         let row = self.rows.iter().find(|row| row.id == candidate.id);
-        let job = job?;
         if job.raw.pointer("/deletedBy/date").is_some_and(|date| !date.is_null()) {
             return None;
         }

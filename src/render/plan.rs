@@ -64,6 +64,15 @@ fn summary(out: &mut String, plan: &Plan, context: Context<'_>, layout: &Layout)
         Some(1) => " 1 live job is in no manifest and is left alone.".to_owned(),
         Some(n) => format!(" {n} live jobs are in no manifest and are left alone."),
     };
+    if plan.n_orphans > 0 {
+        let jobs = if plan.n_orphans == 1 {
+            "1 live job has".to_owned()
+        } else {
+            format!("{} live jobs have", plan.n_orphans)
+        };
+        let words = format!("{jobs} lost the manifest and stay; --prune shows what deleting would do.");
+        let _ = writeln!(out, "{}", layout.wrap(&words, 0, 0));
+    }
     let _ = writeln!(
         out,
         "{}",

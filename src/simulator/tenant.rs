@@ -242,7 +242,11 @@ impl Tenant {
     }
 
     /// Carries out what others do.
-    pub(super) fn happen(&mut self, event: &Event) -> Result<(), Refusal> {
+    ///
+    /// # Errors
+    ///
+    /// An unknown id, values that cannot be stored, and a state file that cannot be written; nothing is changed then.
+    pub fn happen(&mut self, event: &Event) -> Result<(), Refusal> {
         match event {
             Event::Edit { id, user, merge, scripts } => self.edit(id, user, merge, scripts),
             Event::Insert { user, job } => {

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use patchctl::simulator::{Behaviour, Call, Clock, RecordedRequest, Running, Simulator, Tenant, Updates};
+use patchctl::simulator::{
+    Behaviour, Call, Clock, Event, RecordedRequest, Running, Simulator, Tenant, Updates,
+};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -330,6 +332,12 @@ impl Server {
     pub(crate) fn edit(&self, id: &str, merge: Value) {
         let merge: Map<String, Value> = serde_json::from_value(merge).unwrap();
         self.running.with_tenant(|tenant| tenant.edit(id, "anna.k", &merge, &BTreeMap::new())).unwrap();
+    }
+
+    /// A deletion in the console.
+    pub(crate) fn delete(&self, id: &str) {
+        let event = Event::Delete { id: id.to_owned(), user: "anna.k".to_owned() };
+        self.running.with_tenant(|tenant| tenant.happen(&event)).unwrap();
     }
 
     /// A job as it is stored.

@@ -1,0 +1,234 @@
+//! What earlier runs know of manifests and their live jobs, as values; `ledger` keeps them in a file.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::job::Platform;
+use crate::snapshot::ListRow;
+
+/// How old a sight may be before it is worth writing the file anew for: a day, in seconds.
+///
+/// The date is for people; a run that found nothing new writes nothing.
+const STALE_SECONDS: i64 = 24 * 60 * 60;
+
+/// The live job that a manifest was bound to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoundJob {
+    /// The job's id.
+    pub id: String,
+    /// The name that the live job had.
+    pub name: String,
+    /// Its platform, in the API's spelling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+    /// Whether the manifest said that the job must never be deleted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub protect: bool,
+    /// When it was last seen so, RFC 3339.
+    pub seen: String,
+}
+
+impl BoundJob {
+    /// The job of a row, seen at `now`.
+    pub fn of(row: &ListRow, protect: bool, now: jiff::Timestamp) -> Self {
+        Self {
+            id: row.id.clone(),
+            name: row.name.clone(),
+            platform: row.platform.map(|platform| platform.as_str().to_owned()),
+            protect,
+            seen: second(now),
+        }
+    }
+
+    /// Its platform; `None` for one that this build does not know.
+    pub fn platform(&self) -> Option<Platform> {
+        self.platform.as_deref().and_then(Platform::parse)
+    }
+
+    /// Whether seeing the job of a row at `now` says nothing new.
+    pub fn is_still(&self, row: &ListRow, protect: bool, now: jiff::Timestamp) -> bool {
+        self.id == row.id
+            && self.name == row.name
+            && self.platform.as_deref() == row.platform.map(Platform::as_str)
+            && self.protect == protect
+            && self.is_fresh(now)
+    }
+
+    /// Whether another sight of it says nothing new.
+    fn is_said_by(&self, former: &Self) -> bool {
+        let Self { id, name, platform, protect, seen } = self;
+        let same =
+            (id, name, platform, protect) == (&former.id, &former.name, &former.platform, &former.protect);
+        same && seen.parse().is_ok_and(|now| former.is_fresh(now))
+    }
+
+    fn is_fresh(&self, now: jiff::Timestamp) -> bool {
+        let seen = self.seen.parse::<jiff::Timestamp>().map(jiff::Timestamp::as_second);
+        seen.is_ok_and(|seen| (0..STALE_SECONDS).contains(&now.as_second().saturating_sub(seen)))
+    }
+}
+
+/// A create that was sent and whose fate is not known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentCreate {
+    /// The name that was sent.
+    pub name: String,
+    /// The platform that was sent, in the API's spelling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+    /// When, RFC 3339.
+    pub sent: String,
+}
+
+/// All that is known of the manifests of one owner in one subscription.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Bindings {
+    /// The commit that was applied last with nothing left over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub applied_commit: Option<String>,
+    /// By the manifest's key; keys of manifests that were removed stay.
+    pub jobs: BTreeMap<String, BoundJob>,
+    /// Creates whose fate is not known, by the manifest's key.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub creates: BTreeMap<String, SentCreate>,
+}
+
+/// One thing that a run learned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lesson {
+    /// The manifest is bound to a job; a create of it is settled by that.
+    Bound(String, BoundJob),
+    /// The job of a key is gone for good, or was deleted.
+    Forget(String),
+    /// A create is about to be sent.
+    CreateSent(String, SentCreate),
+    /// A create surely made no job.
+    CreateFailed(String),
+    /// The manifests of a commit were applied with nothing left over.
+    Applied(String),
+}
+
+impl Bindings {
+    /// Takes a lesson; `false` where it says nothing new.
+    pub fn learn(&mut self, lesson: &Lesson) -> bool {
+        match lesson {
+            Lesson::Bound(key, job) => {
+                let settled = self.creates.remove(key).is_some();
+                if self.jobs.get(key).is_some_and(|former| job.is_said_by(former)) {
+                    return settled;
+                }
+                self.jobs.insert(key.clone(), job.clone());
+                true
+            }
+            Lesson::Forget(key) => self.jobs.remove(key).is_some() | self.creates.remove(key).is_some(),
+            Lesson::CreateSent(key, create) => {
+                self.creates.insert(key.clone(), create.clone()).as_ref() != Some(create)
+            }
+            Lesson::CreateFailed(key) => self.creates.remove(key).is_some(),
+            Lesson::Applied(commit) => {
+                let is_new = self.applied_commit.as_deref() != Some(commit);
+                self.applied_commit = Some(commit.clone());
+                is_new
+            }
+        }
+    }
+
+    /// Takes over what another section knows and this one does not.
+    pub fn adopt(&mut self, other: Self) {
+        let Self { applied_commit, jobs, creates } = other;
+        self.applied_commit = self.applied_commit.take().or(applied_commit);
+        for (key, job) in jobs {
+            self.jobs.entry(key).or_insert(job);
+        }
+        for (key, create) in creates {
+            self.creates.entry(key).or_insert(create);
+        }
+    }
+
+    /// The jobs whose manifest is not among these keys: candidates for pruning, and no more than that.
+    ///
+    /// A job that one of these keys is bound to, too, is none of them: its manifest was given another key.
+    pub fn orphans<'a>(
+        &'a self,
+        keys: &'a BTreeSet<&str>,
+    ) -> impl Iterator<Item = (&'a str, &'a BoundJob)> + use<'a> {
+        let kept: BTreeSet<&str> =
+            keys.iter().filter_map(|key| Some(self.jobs.get(*key)?.id.as_str())).collect();
+        let jobs = self.jobs.iter().map(|(key, job)| (key.as_str(), job));
+        jobs.filter(move |(key, job)| !keys.contains(key) && !kept.contains(job.id.as_str()))
+    }
+
+    /// Whether the ids are such as can stand in a URL; what somebody wrote into a file is not sent as it is.
+    pub fn is_sound(&self) -> bool {
+        let is_good = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        self.jobs.values().all(|job| !job.id.is_empty() && job.id.chars().all(is_good))
+    }
+}
+
+/// A time to the second, RFC 3339.
+pub fn second(at: jiff::Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(id: &str, seen: &str) -> BoundJob {
+        BoundJob {
+            id: id.to_owned(),
+            name: "A".to_owned(),
+            platform: None,
+            protect: false,
+            seen: seen.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_sight_is_news_if_something_differs_or_a_day_went_by() {
+        let mut known = Bindings::default();
+        let mut check = |job: BoundJob, expected: bool| {
+            assert_eq!(known.learn(&Lesson::Bound("a".to_owned(), job.clone())), expected, "{job:?}");
+        };
+        check(job("1", "2026-11-20T10:00:00Z"), true);
+        check(job("1", "2026-11-21T09:59:59Z"), false);
+        check(job("1", "2026-11-21T10:00:00Z"), true);
+        check(job("1", "2026-11-20T10:00:00Z"), true);
+        check(job("1", "nonsense"), true);
+        check(job("2", "2026-11-20T10:00:00Z"), true);
+        check(BoundJob { protect: true, ..job("2", "2026-11-20T10:00:00Z") }, true);
+    }
+
+    #[test]
+    fn a_create_is_settled_by_the_job_by_its_failure_or_by_forgetting() {
+        let create =
+            SentCreate { name: "A".to_owned(), platform: None, sent: "2026-11-20T10:00:00Z".to_owned() };
+        let key = || "a".to_owned();
+        for lesson in [
+            Lesson::Bound(key(), job("1", "2026-11-20T10:00:00Z")),
+            Lesson::CreateFailed(key()),
+            Lesson::Forget(key()),
+        ] {
+            let mut known = Bindings::default();
+            assert!(known.learn(&Lesson::CreateSent(key(), create.clone())));
+            assert!(known.learn(&lesson), "{lesson:?}");
+            assert!(known.creates.is_empty(), "{lesson:?}");
+        }
+    }
+
+    #[test]
+    fn orphans_are_the_keys_that_no_manifest_has() {
+        let mut known = Bindings::default();
+        for key in ["a", "b"] {
+            known.learn(&Lesson::Bound(key.to_owned(), job(key, "2026-11-20T10:00:00Z")));
+        }
+        let keys = BTreeSet::from(["a", "c"]);
+        let orphans: Vec<&str> = known.orphans(&keys).map(|(key, _)| key).collect();
+        assert_eq!(orphans, ["b"]);
+        // The manifest of `b` is called `c` now.
+        known.learn(&Lesson::Bound("c".to_owned(), job("b", "2026-11-20T10:00:00Z")));
+        assert_eq!(known.orphans(&keys).count(), 0);
+    }
+}

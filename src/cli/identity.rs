@@ -1,0 +1,390 @@
+#![expect(clippy::disallowed_methods, reason = "what is seen now is dated")]
+
+//! Which live job each manifest is about: what Git, the gateway and earlier runs say, brought together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::planning::Request;
+use super::session::Failure;
+use crate::apply::chain;
+use crate::base::{self, Base, BaseProblem, Commit};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::inventory::{Inventory, Summary};
+use crate::job::{Platform, nearest};
+use crate::ledger::{Ledger, Whose};
+use crate::manifest::Manifest;
+use crate::plan::{self, Action, Binding, Outcome, OutcomeKind, Plan, Remark};
+use crate::snapshot::ListRow;
+
+/// Remarks on the base that are shown; more of them say the same about more files.
+const MOST_BASE_NOTES: usize = 5;
+
+/// What manifests are bound to.
+#[derive(Debug, Default)]
+pub(super) struct Identified {
+    /// In the order of the selected manifests.
+    pub(super) bindings: Vec<Binding>,
+    /// What there is to say of them; no errors.
+    pub(super) findings: Diagnostics,
+    /// Live jobs that manifests are about which are not selected.
+    pub(super) others: BTreeSet<String>,
+    /// Keys that were bound to another job which is still there: the ledger keeps that one.
+    moved: BTreeSet<String>,
+}
+
+impl Identified {
+    /// Goes on with the selected manifests alone; the jobs of the others are theirs.
+    pub(super) fn select(&mut self, all: &[&Summary], selected: &[&Summary]) {
+        if all.len() == selected.len() {
+            return;
+        }
+        let keys: BTreeSet<&str> = selected.iter().map(|summary| summary.key.as_str()).collect();
+        for (summary, binding) in all.iter().zip(std::mem::take(&mut self.bindings)) {
+            if keys.contains(summary.key.as_str()) {
+                self.bindings.push(binding);
+            } else {
+                self.others.extend(binding.id().map(str::to_owned));
+            }
+        }
+    }
+}
+
+impl Request<'_> {
+    /// Refuses names on the command line that mean nothing here, before any call is made.
+    pub(super) fn check_names(&self, inventory: &Inventory) -> Result<(), Failure> {
+        let keys: Vec<&str> = inventory.summaries.iter().map(|summary| summary.key.as_str()).collect();
+        if let Some(key) = self.planning.allow_create.iter().find(|key| !keys.contains(&key.as_str())) {
+            let message = format!("--allow-create `{key}` is the key of no manifest");
+            let help = nearest(key, keys.iter().copied()).map_or_else(
+                || "it takes the key of a manifest".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
+            return Err(Failure::Error(vec![message], Some(help)));
+        }
+        match &self.planning.base {
+            Some(reference) => base::resolve(&self.settings.root, reference).map(|_| ()).map_err(base_failed),
+            None => Ok(()),
+        }
+    }
+
+    /// The manifests at the commit that was named, else at the one that the last apply recorded, if it is still there.
+    pub(super) fn read_base(&self, ledger: &Ledger) -> Result<Option<Base>, Failure> {
+        let root = &self.settings.root;
+        let commit = match &self.planning.base {
+            Some(reference) => Some(base::resolve(root, reference).map_err(base_failed)?),
+            None => ledger.applied_commit().and_then(|id| base::recorded(root, id)),
+        };
+        let Some(commit) = commit else { return Ok(None) };
+        let shown = |path: &Path| self.settings.shown(path);
+        let base = match base::read(&commit, self.sources(&shown)) {
+            Ok(base) => base,
+            // Nobody asked for it, so nobody has to do without a plan.
+            Err(problem) if self.planning.base.is_none() => {
+                self.terminal.note(&format!("there is no base to compare with: {problem}"));
+                return Ok(None);
+            }
+            Err(problem) => return Err(base_failed(problem)),
+        };
+        for note in base.notes.iter().take(MOST_BASE_NOTES) {
+            self.terminal.note(note);
+        }
+        let n_more = base.notes.len().saturating_sub(MOST_BASE_NOTES);
+        if n_more > 0 {
+            self.terminal
+                .note(&format!("{n_more} more files at the base are not as this build would have them"));
+        }
+        Ok(Some(base))
+    }
+
+    /// What earlier runs know; `customer` is empty where no live job told the subscription.
+    pub(super) fn open_ledger(&self, identity: &str, customer: &str) -> Ledger {
+        let customer = match customer {
+            "" => self.settings.customer_id.as_deref().unwrap_or_default(),
+            told => told,
+        };
+        let whose = Whose { gateway: identity, owner: &self.settings.owner, customer };
+        let mut ledger =
+            Ledger::open(&self.settings.state_dir, whose, self.planning.reset, jiff::Timestamp::now());
+        if let Some(note) = ledger.note.take() {
+            self.terminal.note(&note);
+        }
+        ledger
+    }
+
+    /// Binds the manifests; those of which something is to be said are read in full, so that it has its places.
+    pub(super) fn bind(
+        &self,
+        inventory: &Inventory,
+        selected: &[&Summary],
+        rows: &[ListRow],
+        ledger: &Ledger,
+    ) -> Result<Identified, Failure> {
+        let identities: Vec<_> = selected.iter().map(|summary| identity_of(summary)).collect();
+        let plan::Bound { mut bindings, remarks } = plan::bind_plainly(&identities, rows);
+        let others = jobs_of_others(inventory, selected, rows);
+        refuse_jobs_of_others(&others, selected, &bindings)?;
+        let mut findings = Diagnostics::new();
+        for remark in &remarks {
+            if matches!(remark, Remark::OldNameLives { id, .. } if others.contains_key(id.as_str())) {
+                continue;
+            }
+            let mut manifests: BTreeMap<usize, Manifest> = BTreeMap::new();
+            for at in remark.manifests() {
+                manifests.insert(at, self.manifest(inventory, selected[at])?);
+            }
+            findings.push(remark.finding(|at| &manifests[&at]));
+        }
+        if findings.has_errors() {
+            return Err(Failure::Findings(findings));
+        }
+        let mut moved = BTreeSet::new();
+        let moves: Vec<_> = selected
+            .iter()
+            .zip(&bindings)
+            .filter_map(|(summary, binding)| Some((summary, moved_from(summary, binding, ledger, rows)?)))
+            .map(|(summary, (id, former))| (*summary, id.to_owned(), former))
+            .collect();
+        // The usual run has neither, and needs no set of all ids.
+        if !moves.is_empty() || bindings.contains(&Binding::Missing) {
+            let bound: BTreeSet<String> =
+                bindings.iter().filter_map(Binding::id).map(str::to_owned).collect();
+            let is_managed = |id: &str| bound.contains(id) || others.contains_key(id);
+            for (summary, id, former) in moves.into_iter().filter(|(_, _, former)| !is_managed(&former.id)) {
+                findings.push(moved_finding(&self.manifest(inventory, summary)?, &id, former));
+                moved.insert(summary.key.clone());
+            }
+            self.judge_missing(selected, &identities, &mut bindings, rows, ledger, &is_managed)?;
+        }
+        let others = others.into_keys().map(str::to_owned).collect();
+        Ok(Identified { bindings, findings, others, moved })
+    }
+
+    /// Tells manifests that are new from those whose job vanished or was renamed.
+    fn judge_missing(
+        &self,
+        selected: &[&Summary],
+        identities: &[plan::Identity<'_>],
+        bindings: &mut [Binding],
+        rows: &[ListRow],
+        ledger: &Ledger,
+        is_managed: &dyn Fn(&str) -> bool,
+    ) -> Result<(), Failure> {
+        // Read for the first manifest that needs it: a run without a new one does not.
+        let mut base: Option<Option<Base>> = None;
+        for ((summary, identity), binding) in selected.iter().zip(identities).zip(bindings) {
+            if *binding != Binding::Missing || self.planning.allow_create.contains(&summary.key) {
+                continue;
+            }
+            let (bound, create) = (ledger.bound(&summary.key), ledger.sent_create(&summary.key));
+            let declared = match (bound, &base) {
+                (Some(_), _) => None,
+                (None, Some(base)) => base.as_ref().and_then(|base| base.declared(&summary.key)),
+                (None, None) => {
+                    let read = base.insert(self.read_base(ledger)?);
+                    read.as_ref().and_then(|base| base.declared(&summary.key))
+                }
+            };
+            let past = plan::Past { bound, create, base: declared.as_ref() };
+            if let Some(doubt) = plan::doubt(identity, past, rows, is_managed) {
+                *binding = Binding::Unclear(Box::new(doubt));
+            }
+        }
+        Ok(())
+    }
+
+    fn manifest(&self, inventory: &Inventory, summary: &Summary) -> Result<Manifest, Failure> {
+        let shown = |path: &Path| self.settings.shown(path);
+        let (manifest, _) = inventory.manifest(summary, self.sources(&shown)).map_err(Failure::Findings)?;
+        Ok(manifest)
+    }
+
+    /// Notes what the manifests were found bound to, and keeps it for the next run.
+    pub(super) fn remember_bindings(
+        &self,
+        identified: &Identified,
+        selected: &[&Summary],
+        rows: &[ListRow],
+        ledger: &mut Ledger,
+    ) {
+        for (summary, binding) in selected.iter().zip(&identified.bindings) {
+            let row = binding.id().and_then(|id| row_of(rows, id));
+            if let Some(row) = row.filter(|_| !identified.moved.contains(&summary.key)) {
+                ledger.saw(&summary.key, row, summary.protect);
+            }
+        }
+        self.save_ledger(ledger);
+    }
+
+    /// Writes the ledger; where that fails, the next run knows less, which is worth a word.
+    fn save_ledger(&self, ledger: &mut Ledger) {
+        if let Err(error) = ledger.save() {
+            self.terminal.note(&format!("which job is bound to which manifest could not be kept: {error}"));
+        }
+    }
+
+    /// Notes what an apply made of the jobs, and the commit if nothing of it is left to be done.
+    ///
+    /// `head` is the commit that the manifests were read at.
+    pub(super) fn remember_applied(
+        &self,
+        inventory: &Inventory,
+        plan: &Plan,
+        outcomes: &[Outcome],
+        head: Option<&Commit>,
+        ledger: &mut Ledger,
+    ) {
+        for (change, outcome) in plan.changes.iter().zip(outcomes) {
+            let made = outcome.made.as_deref();
+            match (change.action, outcome.kind, made) {
+                (Action::Delete, OutcomeKind::Applied | OutcomeKind::Unchanged, _) => {
+                    ledger.forget(&change.key);
+                    continue;
+                }
+                // That a create was sent was written down before; this one surely made nothing.
+                (Action::Create, kind, None) if kind != OutcomeKind::Unsettled => {
+                    ledger.create_failed(&change.key);
+                }
+                (Action::Create, _, Some(id)) if outcome.read_back.is_none() => {
+                    ledger.created(&change.key, id, &change.name, change.platform, false);
+                }
+                (_, _, _) => {}
+            }
+            let Some(job) = &outcome.read_back else { continue };
+            let text = |name: &str| job.get(name).and_then(Value::as_str);
+            if let (Some(id), Some(name)) = (change.id.as_deref().or(text("id")), text("name")) {
+                let platform = text("platform").and_then(Platform::parse).or(change.platform);
+                let protect = inventory.summaries.iter().any(|s| s.key == change.key && s.protect);
+                ledger.created(&change.key, &id.to_ascii_lowercase(), name, platform, protect);
+            }
+        }
+        let all_done =
+            outcomes.iter().all(|o| matches!(o.kind, OutcomeKind::Applied | OutcomeKind::Unchanged));
+        if let Some(head) = head
+            && all_done
+            && self.common.only.is_empty()
+            && self.clean_head().as_ref() == Some(head)
+        {
+            ledger.applied(head.id());
+        }
+        self.save_ledger(ledger);
+    }
+
+    /// The commit that is checked out, if the manifests are as it says.
+    pub(super) fn clean_head(&self) -> Option<Commit> {
+        base::clean_head(&self.settings.root, &self.settings.jobs)
+    }
+}
+
+/// The ids to write into manifests: of those that do not say theirs, and whose binding nothing speaks against.
+pub(super) fn ids_to_write(
+    inventory: &Inventory,
+    bound: &[(String, String)],
+    plan: &Plan,
+    outcomes: &[Outcome],
+) -> Vec<(String, String)> {
+    let blocked: BTreeSet<&str> = plan
+        .changes
+        .iter()
+        .filter(|change| change.action == Action::Blocked)
+        .map(|change| change.key.as_str())
+        .collect();
+    let say_theirs: BTreeSet<&str> = inventory
+        .summaries
+        .iter()
+        .filter(|summary| summary.id.is_some())
+        .map(|summary| summary.key.as_str())
+        .collect();
+    let made = plan.changes.iter().zip(outcomes);
+    let created = made.filter_map(|(change, outcome)| Some((change.key.clone(), outcome.made.clone()?)));
+    let all: BTreeMap<String, String> = bound.iter().cloned().chain(created).collect();
+    all.into_iter()
+        .filter(|(key, _)| !blocked.contains(key.as_str()) && !say_theirs.contains(key.as_str()))
+        .collect()
+}
+
+fn identity_of(summary: &Summary) -> plan::Identity<'_> {
+    plan::Identity {
+        id: summary.id.as_deref(),
+        name: summary.name.as_deref(),
+        previous_name: summary.previous_name.as_deref(),
+        platform: summary.platform(),
+    }
+}
+
+fn row_of<'r>(rows: &'r [ListRow], id: &str) -> Option<&'r ListRow> {
+    rows.binary_search_by(|row| row.id.as_str().cmp(id)).ok().map(|at| &rows[at])
+}
+
+/// The job that a manifest was bound to, where that is another one than now, and still there.
+fn moved_from<'a>(
+    summary: &Summary,
+    binding: &'a Binding,
+    ledger: &'a Ledger,
+    rows: &'a [ListRow],
+) -> Option<(&'a str, &'a ListRow)> {
+    // Who says it by the id means it.
+    let id = binding.id().filter(|_| summary.id.is_none())?;
+    let former = ledger.bound(&summary.key).filter(|former| former.id != id)?;
+    row_of(rows, &former.id).map(|row| (id, row))
+}
+
+fn moved_finding(manifest: &Manifest, id: &str, former: &ListRow) -> Diagnostic {
+    let message = format!(
+        "the live job {id} is found by this name now; earlier runs found {}, which is called `{}` today",
+        former.id, former.name
+    );
+    let help = format!(
+        "both may patch the same assets: say which one is meant with `metadata.id: {id}` or `metadata.id: {}`",
+        former.id
+    );
+    manifest.at_member(Diagnostic::warning("moved-binding", message), "/name").help(help)
+}
+
+/// Live jobs that manifests outside of the selection are about, with their keys.
+fn jobs_of_others<'a>(
+    inventory: &'a Inventory,
+    selected: &[&Summary],
+    rows: &'a [ListRow],
+) -> BTreeMap<&'a str, &'a str> {
+    if selected.len() == inventory.summaries.len() {
+        return BTreeMap::new();
+    }
+    let keys: BTreeSet<&str> = selected.iter().map(|summary| summary.key.as_str()).collect();
+    let others = || inventory.summaries.iter().filter(|summary| !keys.contains(summary.key.as_str()));
+    let named: BTreeMap<_, &str> = others()
+        .filter(|summary| summary.id.is_none())
+        .filter_map(|summary| Some(((summary.name.as_deref()?, summary.platform()?), summary.key.as_str())))
+        .collect();
+    let by_id = others().filter_map(|summary| Some((summary.id.as_deref()?, summary.key.as_str())));
+    let by_name = rows
+        .iter()
+        .filter_map(|row| named.get(&(row.name.as_str(), row.platform?)).map(|key| (row.id.as_str(), *key)));
+    by_name.chain(by_id).collect()
+}
+
+/// A selection must not bind what a manifest outside of it is about.
+fn refuse_jobs_of_others(
+    others: &BTreeMap<&str, &str>,
+    selected: &[&Summary],
+    bindings: &[Binding],
+) -> Result<(), Failure> {
+    for (summary, binding) in selected.iter().zip(bindings) {
+        if let Some((id, other)) = binding.id().and_then(|id| Some((id, others.get(id)?))) {
+            let message = format!("`{}` and `{other}` are about the same live job {id}", summary.key);
+            let help =
+                "run without --only to see both places; bind each manifest to its own job with `metadata.id`";
+            return Err(Failure::Error(vec![message], Some(help.to_owned())));
+        }
+    }
+    Ok(())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the last use of a problem")]
+fn base_failed(problem: BaseProblem) -> Failure {
+    let mut lines = vec!["the base can not be used".to_owned()];
+    lines.extend(chain(&problem));
+    Failure::Error(lines, Some(format!("{}; nothing was changed", problem.help())))
+}

@@ -1,0 +1,471 @@
+#![expect(clippy::disallowed_methods, reason = "this module keeps what runs know of bindings in a file")]
+
+//! The ledger: which live job each manifest was bound to, kept between runs in the state folder.
+//!
+//! It is no cache. With it, a manifest whose job vanished or was renamed is `blocked`; without it, the same manifest
+//! may look new (DESIGN section 3). So `--no-cache` does not concern it, and it is never the reason for an error:
+//! a ledger that can not be read is put aside with a note, and the run goes on with what Git and the gateway say.
+//!
+//! One file for each gateway and owner, and in it a section for each subscription. It is written whole and at once,
+//! under a lock, from what the file holds at that moment and what this run learned, so two runs at the same time
+//! lose nothing of each other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::bindings::{Bindings, BoundJob, Lesson, SentCreate, second};
+use crate::fingerprint;
+use crate::job::Platform;
+use crate::snapshot::ListRow;
+
+/// Version of the file; one of another version is put aside.
+const FORMAT: u32 = 1;
+
+/// How often the lock is tried for, 20 ms apart: two seconds. It is held for one reading and one writing of a file.
+const MOST_TRIES: u32 = 100;
+
+/// What stands in the file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Stored {
+    patchctl_ledger: u32,
+    gateway: String,
+    owner: String,
+    /// By the subscription's id; empty for one that was not known, because the list was empty.
+    subscriptions: BTreeMap<String, Bindings>,
+}
+
+/// Whose ledger it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Whose<'a> {
+    /// What tells the gateway from others.
+    pub gateway: &'a str,
+    /// The owner in our stamps.
+    pub owner: &'a str,
+    /// The subscription's id; empty where no live job told it.
+    pub customer: &'a str,
+}
+
+/// What is known of the manifests of one repository at one gateway.
+#[derive(Debug)]
+pub struct Ledger {
+    path: PathBuf,
+    empty: Stored,
+    customer: String,
+    known: Bindings,
+    lessons: Vec<Lesson>,
+    /// Whether the file is to be begun afresh at the first writing.
+    is_reset: bool,
+    now: jiff::Timestamp,
+    /// What to tell the person, if anything.
+    pub note: Option<String>,
+}
+
+impl Ledger {
+    /// Opens the ledger below the state folder; `is_reset` forgets what it holds, because the simulator starts afresh.
+    pub fn open(state_dir: &Path, whose: Whose<'_>, is_reset: bool, now: jiff::Timestamp) -> Self {
+        let Whose { gateway, owner, customer } = whose;
+        let name = fingerprint::short(&serde_json::json!([gateway, owner]));
+        let empty = Stored {
+            patchctl_ledger: FORMAT,
+            gateway: gateway.to_owned(),
+            owner: owner.to_owned(),
+            subscriptions: BTreeMap::new(),
+        };
+        let mut ledger = Self {
+            path: state_dir.join("bindings").join(format!("{name}.json")),
+            empty,
+            customer: customer.to_owned(),
+            known: Bindings::default(),
+            lessons: Vec::new(),
+            is_reset,
+            now,
+            note: None,
+        };
+        if !is_reset {
+            let stored = ledger.read(false);
+            ledger.known = view(stored.subscriptions, customer);
+        }
+        ledger
+    }
+
+    /// The file as it is; one that can not be used is put aside and counts as empty.
+    fn read(&mut self, is_locked: bool) -> Stored {
+        let problem = match std::fs::read(&self.path) {
+            Ok(bytes) => match parse(&bytes, &self.empty) {
+                Ok(stored) => return stored,
+                Err(problem) => problem,
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.empty.clone(),
+            Err(error) => error.to_string(),
+        };
+        // Under the lock only, so that nothing is put aside which another run has just mended.
+        if !is_locked
+            && let Ok(lock) = File::create(self.path.with_extension("lock"))
+            && take(&lock).is_ok()
+        {
+            return self.read(true);
+        }
+        let aside =
+            (1..100).map(|n| self.path.with_extension(format!("aside-{n}"))).find(|path| !path.exists());
+        let kept = aside.and_then(|aside| std::fs::rename(&self.path, &aside).ok().map(|()| aside));
+        let kept = kept.map_or_else(String::new, |aside| format!("; it is kept as `{}`", aside.display()));
+        self.note = Some(format!(
+            "what earlier runs knew of bindings is not used: `{}` {problem}{kept}. A job that vanished or was \
+             renamed since may be shown as a create",
+            self.path.display()
+        ));
+        self.empty.clone()
+    }
+
+    /// The job that an earlier run bound the manifest of this key to.
+    pub fn bound(&self, key: &str) -> Option<&BoundJob> {
+        self.known.jobs.get(key)
+    }
+
+    /// A create for this key that was sent and is not settled.
+    pub fn sent_create(&self, key: &str) -> Option<&SentCreate> {
+        self.known.creates.get(key)
+    }
+
+    /// The commit that was applied last with nothing left over.
+    pub fn applied_commit(&self) -> Option<&str> {
+        self.known.applied_commit.as_deref()
+    }
+
+    /// Jobs that were bound to keys which no manifest has any more, and are bound to no other key.
+    pub fn orphans<'a>(
+        &'a self,
+        keys: &'a BTreeSet<&str>,
+    ) -> impl Iterator<Item = (&'a str, &'a BoundJob)> + use<'a> {
+        self.known.orphans(keys)
+    }
+
+    /// Notes that a manifest is bound to the job of a row; costs next to nothing where that is known.
+    pub fn saw(&mut self, key: &str, row: &ListRow, protect: bool) {
+        let known = self.known.jobs.get(key).is_some_and(|job| job.is_still(row, protect, self.now));
+        if !known || self.known.creates.contains_key(key) {
+            self.bind(key, BoundJob::of(row, protect, self.now));
+        }
+    }
+
+    /// Notes that a manifest is bound to a job; a create of it is settled by that.
+    pub fn bind(&mut self, key: &str, job: BoundJob) {
+        self.learn(Lesson::Bound(key.to_owned(), job));
+    }
+
+    /// Notes that a create made this job.
+    pub fn created(&mut self, key: &str, id: &str, name: &str, platform: Option<Platform>, protect: bool) {
+        let job = BoundJob {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            platform: platform.map(|platform| platform.as_str().to_owned()),
+            protect,
+            seen: second(self.now),
+        };
+        self.bind(key, job);
+    }
+
+    /// Notes that the job of a key is gone for good.
+    pub fn forget(&mut self, key: &str) {
+        self.learn(Lesson::Forget(key.to_owned()));
+    }
+
+    /// Writes down that a create is about to be sent, at once: whatever happens after, the next run knows of it.
+    ///
+    /// # Errors
+    /// Where it can not be written; then the create should not be sent.
+    pub fn create_sent(&mut self, key: &str, name: &str, platform: Option<Platform>) -> io::Result<()> {
+        let platform = platform.map(|platform| platform.as_str().to_owned());
+        let create = SentCreate { name: name.to_owned(), platform, sent: second(self.now) };
+        self.learn(Lesson::CreateSent(key.to_owned(), create));
+        self.save()
+    }
+
+    /// Notes that a create surely made no job.
+    pub fn create_failed(&mut self, key: &str) {
+        self.learn(Lesson::CreateFailed(key.to_owned()));
+    }
+
+    /// Notes the commit whose manifests were applied with nothing left over.
+    pub fn applied(&mut self, commit: &str) {
+        self.learn(Lesson::Applied(commit.to_owned()));
+    }
+
+    fn learn(&mut self, lesson: Lesson) {
+        if self.known.learn(&lesson) {
+            self.lessons.push(lesson);
+        }
+    }
+
+    /// Writes what this run learned, if anything.
+    ///
+    /// # Errors
+    /// Where it can not be written or another run holds it for long; the former file is whole then.
+    pub fn save(&mut self) -> io::Result<()> {
+        if self.lessons.is_empty() && !self.is_reset {
+            return Ok(());
+        }
+        let folder = self.path.parent().unwrap_or(Path::new(".")).to_path_buf();
+        if self.is_reset && self.lessons.is_empty() && !self.path.exists() {
+            return Ok(());
+        }
+        std::fs::create_dir_all(&folder)?;
+        let lock = File::create(self.path.with_extension("lock"))?;
+        take(&lock)?;
+        let mut stored = if self.is_reset { self.empty.clone() } else { self.read(true) };
+        if self.customer.is_empty()
+            && let [only] = stored.subscriptions.keys().collect::<Vec<_>>().as_slice()
+        {
+            // Only one subscription was ever seen here, so it is that one.
+            self.customer = (*only).clone();
+        }
+        let unknown = stored.subscriptions.remove("");
+        let known = stored.subscriptions.entry(self.customer.clone()).or_default();
+        known.adopt(unknown.unwrap_or_default());
+        for lesson in &self.lessons {
+            known.learn(lesson);
+        }
+        let mut file = tempfile::NamedTempFile::new_in(&folder)?;
+        file.write_all(serde_json::to_string_pretty(&stored)?.as_bytes())?;
+        file.write_all(b"\n")?;
+        // A create is sent on the word of this file.
+        file.as_file().sync_all()?;
+        file.persist(&self.path)?;
+        self.lessons.clear();
+        self.is_reset = false;
+        Ok(())
+    }
+}
+
+/// What is known in a subscription; where that is not known, in all of them, because a doubt too many is safe.
+fn view(mut subscriptions: BTreeMap<String, Bindings>, customer: &str) -> Bindings {
+    let mut known = subscriptions.remove(customer).unwrap_or_default();
+    if customer.is_empty() {
+        for other in subscriptions.into_values() {
+            known.adopt(other);
+        }
+    } else {
+        known.adopt(subscriptions.remove("").unwrap_or_default());
+    }
+    known
+}
+
+fn parse(bytes: &[u8], expected: &Stored) -> Result<Stored, String> {
+    #[derive(Deserialize)]
+    struct Version {
+        patchctl_ledger: u32,
+    }
+    let damaged = |_| "is damaged".to_owned();
+    let Version { patchctl_ledger } = serde_json::from_slice(bytes).map_err(damaged)?;
+    if patchctl_ledger != FORMAT {
+        return Err(format!("is of version {patchctl_ledger}, and this build knows {FORMAT}"));
+    }
+    let stored: Stored = serde_json::from_slice(bytes).map_err(damaged)?;
+    if (&stored.gateway, &stored.owner) != (&expected.gateway, &expected.owner) {
+        return Err("belongs to another gateway or owner".to_owned());
+    }
+    if !stored.subscriptions.values().all(Bindings::is_sound) {
+        return Err("is damaged".to_owned());
+    }
+    Ok(stored)
+}
+
+/// Takes the lock; the system gives it back when the file is closed, also by the end of the process.
+fn take(lock: &File) -> io::Result<()> {
+    for _ in 0..MOST_TRIES {
+        match lock.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(std::fs::TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
+            // A file system without locks; the file is replaced whole all the same.
+            Err(std::fs::TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+                return Ok(());
+            }
+            Err(std::fs::TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::WouldBlock, "another run is writing it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GATEWAY: &str = "https://gateway.example/";
+
+    fn now() -> jiff::Timestamp {
+        "2026-11-23T10:00:00Z".parse().expect("a time")
+    }
+
+    fn open_for(folder: &Path, customer: &str) -> Ledger {
+        Ledger::open(folder, Whose { gateway: GATEWAY, owner: "us", customer }, false, now())
+    }
+
+    fn open(folder: &Path) -> Ledger {
+        open_for(folder, "customer")
+    }
+
+    fn job(id: &str) -> BoundJob {
+        let seen = second(now());
+        BoundJob { id: id.to_owned(), name: "A".to_owned(), platform: None, protect: false, seen }
+    }
+
+    fn file(folder: &Path) -> PathBuf {
+        open(folder).path
+    }
+
+    #[test]
+    fn what_one_run_learned_the_next_one_knows() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut first = open(folder.path());
+        first.bind("a", job("1"));
+        first.bind("b", job("2"));
+        first.applied("0123");
+        first.save().expect("writable");
+        first.create_sent("c", "C", Some(Platform::Linux)).expect("writable");
+        let second = open(folder.path());
+        assert_eq!(second.note, None);
+        assert_eq!(second.bound("a"), Some(&job("1")));
+        assert_eq!(second.applied_commit(), Some("0123"));
+        assert_eq!(second.sent_create("c").map(|create| create.name.as_str()), Some("C"));
+        let keys = BTreeSet::from(["a"]);
+        assert_eq!(second.orphans(&keys).map(|(key, _)| key).collect::<Vec<_>>(), ["b"]);
+        let others = Whose { gateway: GATEWAY, owner: "them", customer: "customer" };
+        assert_eq!(Ledger::open(folder.path(), others, false, now()).bound("a"), None);
+        assert_eq!(open_for(folder.path(), "another").bound("a"), None);
+    }
+
+    #[test]
+    fn nothing_new_is_not_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut ledger = open(folder.path());
+        ledger.save().expect("writable");
+        assert!(!folder.path().join("bindings").exists());
+        ledger.bind("a", job("1"));
+        ledger.save().expect("writable");
+        std::fs::remove_file(&ledger.path).expect("it is there");
+        ledger.bind("a", job("1"));
+        ledger.save().expect("writable");
+        assert!(!ledger.path.exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_may_read_it() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut ledger = open(folder.path());
+        ledger.bind("a", job("1"));
+        ledger.save().expect("writable");
+        let mode = std::fs::metadata(&ledger.path).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn an_unusable_file_is_put_aside_with_a_note() {
+        let other = r#"{"patchctl_ledger":1,"gateway":"other","owner":"us","subscriptions":{}}"#;
+        let path = r#"{"patchctl_ledger":1,"gateway":"https://gateway.example/","owner":"us",
+            "subscriptions":{"customer":{"jobs":{"a":{"id":"../x","name":"A","seen":""}}}}}"#;
+        for (content, words) in [
+            ("", "is damaged"),
+            ("{", "is damaged"),
+            (r#"{"patchctl_ledger":1}"#, "is damaged"),
+            (r#"{"patchctl_ledger":2,"new":[]}"#, "is of version 2, and this build knows 1"),
+            (other, "belongs to another gateway or owner"),
+            (path, "is damaged"),
+        ] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = file(folder.path());
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("writable");
+            for round in 1..3 {
+                std::fs::write(&path, content).expect("writable");
+                let mut ledger = open(folder.path());
+                let note = ledger.note.take().expect(content);
+                assert!(note.contains(words), "{note}");
+                let aside = path.with_extension(format!("aside-{round}"));
+                assert_eq!(std::fs::read_to_string(aside).expect("kept"), content);
+                assert_eq!(ledger.bound("a"), None);
+                ledger.bind("a", job("1"));
+                ledger.save().expect("writable");
+                assert_eq!(open(folder.path()).bound("a"), Some(&job("1")));
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_damaged_while_a_run_goes_on_costs_only_what_it_held() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut ledger = open(folder.path());
+        ledger.bind("a", job("1"));
+        ledger.save().expect("writable");
+        std::fs::write(&ledger.path, "{").expect("writable");
+        ledger.bind("b", job("2"));
+        ledger.save().expect("writable");
+        let after = open(folder.path());
+        assert_eq!((after.bound("a"), after.bound("b")), (None, Some(&job("2"))));
+    }
+
+    #[test]
+    fn runs_at_the_same_time_lose_nothing_of_each_other() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::thread::scope(|scope| {
+            for n in 0..8 {
+                let folder = folder.path();
+                scope.spawn(move || {
+                    let mut ledger = open(folder);
+                    for m in 0..4 {
+                        ledger.bind(&format!("key-{n}-{m}"), job(&format!("{n}-{m}")));
+                        ledger.save().expect("writable");
+                    }
+                });
+            }
+        });
+        let after = open(folder.path());
+        assert_eq!(after.known.jobs.len(), 32);
+        let names = std::fs::read_dir(folder.path().join("bindings")).expect("a folder");
+        assert_eq!(names.count(), 2, "the file and its lock, nothing put aside");
+    }
+
+    #[test]
+    fn a_reset_forgets_everything() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut ledger = open(folder.path());
+        ledger.bind("a", job("1"));
+        ledger.save().expect("writable");
+        let whose = Whose { gateway: GATEWAY, owner: "us", customer: "customer" };
+        let mut reset = Ledger::open(folder.path(), whose, true, now());
+        assert_eq!(reset.bound("a"), None);
+        reset.bind("b", job("2"));
+        reset.save().expect("writable");
+        let after = open(folder.path());
+        assert_eq!((after.bound("a"), after.bound("b")), (None, Some(&job("2"))));
+    }
+
+    #[test]
+    fn an_empty_tenant_does_not_hide_what_is_known() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut ledger = open(folder.path());
+        ledger.bind("a", job("1"));
+        ledger.save().expect("writable");
+        let mut nameless = open_for(folder.path(), "");
+        assert_eq!(nameless.bound("a"), Some(&job("1")));
+        nameless.create_sent("b", "B", None).expect("writable");
+        assert!(open(folder.path()).sent_create("b").is_some());
+    }
+
+    #[test]
+    fn what_was_learned_before_the_subscription_was_known_is_its_own() {
+        let folder = tempfile::tempdir().expect("a folder");
+        open_for(folder.path(), "").create_sent("a", "A", None).expect("writable");
+        let mut ledger = open(folder.path());
+        assert!(ledger.sent_create("a").is_some());
+        ledger.bind("b", job("2"));
+        ledger.save().expect("writable");
+        assert!(open(folder.path()).sent_create("a").is_some());
+        assert!(open_for(folder.path(), "another").sent_create("a").is_none());
+    }
+}
