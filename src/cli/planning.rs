@@ -220,6 +220,7 @@ impl Request<'_> {
         let mut plan = made.builder.finish(&bindings, &rows).map_err(Failure::Findings)?;
         plan.list_calls = list_calls;
         plan.n_orphans = n_orphans;
+        plan.n_unmanaged = plan.n_unmanaged.map(|n| n.saturating_sub(n_orphans));
         if !plan.warnings.is_empty() {
             show(self.terminal, &plan.warnings);
         }

@@ -213,7 +213,10 @@ impl<'a> Builder<'a> {
         self.changes = links::order(changes, &self.graph, &self.waiting);
         let bound: BTreeSet<&str> = bindings.iter().filter_map(Binding::id).collect();
         alike::note(&mut self.changes, rows, &|id| bound.contains(id) || self.others.contains(id));
-        let n_unmanaged = rows.iter().filter(|row| !bound.contains(row.id.as_str())).count();
+        let going: BTreeSet<&str> = self.deletions.iter().filter_map(|change| change.id.as_deref()).collect();
+        let is_unmanaged =
+            |row: &&ListRow| !bound.contains(row.id.as_str()) && !going.contains(row.id.as_str());
+        let n_unmanaged = rows.iter().filter(is_unmanaged).count();
         let n_deletions = self.deletions.iter().filter(|change| change.action == Action::Delete).count();
         let over =
             prune::over_threshold(n_deletions, bound.len() + self.deletions.len(), self.most_deletions);

@@ -73,7 +73,7 @@ const MOST_PERCENT: usize = 10;
 pub(super) fn over_threshold(n_deletions: usize, n_managed: usize, most: Option<usize>) -> Option<String> {
     match most {
         Some(most) => (n_deletions > most)
-            .then(|| format!("{n_deletions} jobs would be deleted, and --max-deletes allows {most}")),
+            .then(|| format!("{} would be deleted, and --max-deletes allows {most}", jobs(n_deletions))),
         None if n_deletions > MOST_DELETIONS => Some(format!(
             "{n_deletions} jobs would be deleted, and {MOST_DELETIONS} in one run is the usual limit"
         )),
@@ -83,6 +83,10 @@ pub(super) fn over_threshold(n_deletions: usize, n_managed: usize, most: Option<
         )),
         None => None,
     }
+}
+
+fn jobs(n: usize) -> String {
+    if n == 1 { "1 job".to_owned() } else { format!("{n} jobs") }
 }
 
 /// Judges all candidates; of jobs that are linked to one another the child goes first.

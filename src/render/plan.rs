@@ -65,12 +65,11 @@ fn summary(out: &mut String, plan: &Plan, context: Context<'_>, layout: &Layout)
         Some(n) => format!(" {n} live jobs are in no manifest and are left alone."),
     };
     if plan.n_orphans > 0 {
-        let jobs = if plan.n_orphans == 1 {
-            "1 live job has".to_owned()
-        } else {
-            format!("{} live jobs have", plan.n_orphans)
+        let jobs = match plan.n_orphans {
+            1 => "1 live job has lost its manifest and stays".to_owned(),
+            n => format!("{n} live jobs have lost their manifests and stay"),
         };
-        let words = format!("{jobs} lost the manifest and stay; --prune shows what deleting would do.");
+        let words = format!("{jobs}; --prune shows what deleting would do.");
         let _ = writeln!(out, "{}", layout.wrap(&words, 0, 0));
     }
     let _ = writeln!(
@@ -117,7 +116,12 @@ impl Writer<'_> {
             change.platform.map_or(String::new(), |platform: Platform| format!(" ({})", platform.as_str()));
         let _ = writeln!(out, "{head} {key}  \"{}\"{platform}", clean(&change.name));
         let (line, _) = change.place.line_column();
-        let from = format!("{}:{line}: {}", clean(&change.place.file.path), clean(&change.reason));
+        // Of a manifest that is gone the text may not be known, and then no line of it is either.
+        let from = if change.place.file.text.is_empty() {
+            clean(&change.reason)
+        } else {
+            format!("{}:{line}: {}", clean(&change.place.file.path), clean(&change.reason))
+        };
         let _ = writeln!(out, "{}", self.layout.paint(Tone::Faint, &self.layout.wrap(&from, 4, 6)));
         self.schedule(out, change);
         if change.action == Action::Create {

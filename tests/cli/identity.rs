@@ -41,7 +41,7 @@ fn changed(key: &str, from: &str, to: &str) -> String {
 }
 
 #[track_caller]
-fn git(folder: &Path, arguments: &[&str]) -> String {
+pub(crate) fn git(folder: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new("git");
     command.args(["-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "commit.gpgsign=false"]);
     let output = command.args(arguments).current_dir(folder).output().unwrap();
@@ -50,7 +50,7 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
 }
 
 #[track_caller]
-fn commit(repo: &Repo) -> String {
+pub(crate) fn commit(repo: &Repo) -> String {
     git(&repo.path(""), &["add", "-A", "jobs.d", "patchctl.yaml"]);
     git(&repo.path(""), &["commit", "-q", "--allow-empty", "-m", "x"]);
     git(&repo.path(""), &["rev-parse", "HEAD"])

@@ -20,6 +20,7 @@ mod links;
 mod manifests;
 mod output;
 mod plan;
+mod prune;
 mod scripts;
 mod simulator;
 mod support;

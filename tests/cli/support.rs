@@ -340,6 +340,11 @@ impl Server {
         self.running.with_tenant(|tenant| tenant.happen(&event)).unwrap();
     }
 
+    /// What somebody does in the console.
+    pub(crate) fn happen(&self, event: &patchctl::simulator::Event) {
+        self.running.with_tenant(|tenant| tenant.happen(event)).unwrap();
+    }
+
     /// A job as it is stored.
     pub(crate) fn job(&self, id: &str) -> Value {
         let dump = self.dump();
