@@ -166,7 +166,13 @@ pub fn job_digest(job: &Normalised) -> String {
         Owner::UserAtCreation => true,
         Owner::Status | Owner::WriteOnly | Owner::Server | Owner::Unknown => false,
     };
-    fingerprint::short(&Value::Object(select(JOB, job.members(), &keep)))
+    let mut members = select(JOB, job.members(), &keep);
+    // The server fills in the zone of an On-demand job by itself, and when it does so is not known before a write.
+    if job.schedule_type() == Some("On-demand") {
+        members.shift_remove("timezoneType");
+        members.shift_remove("timezone");
+    }
+    fingerprint::short(&Value::Object(members))
 }
 
 /// Digest of the declared scripts, each with the action it belongs to.

@@ -15,6 +15,7 @@ use crate::normalise;
 use crate::patch;
 use crate::plan::{Basis, Change, Outcome, OutcomeKind};
 use crate::snapshot::{ListRow, LiveJob};
+use crate::stamp::{self, Found, Stamp};
 use crate::verify;
 
 /// One new job and all it needs.
@@ -113,7 +114,7 @@ impl<A: WriteApi> Create<'_, A> {
         let mut settling = Settling::begin(self.run);
         loop {
             match self.run.api.get_job(id).await {
-                Ok(Some(raw)) => return made(self.judge(&LiveJob::new(raw))),
+                Ok(Some(raw)) => return made(self.finish(LiveJob::new(raw)).await),
                 Ok(None) if settling.wait(self.run).await => {}
                 Ok(None) => {
                     let words = format!("the server gave the new job the id {id}, and does not show it yet");
@@ -148,7 +149,7 @@ impl<A: WriteApi> Create<'_, A> {
             for row in &new {
                 let Ok(job) = read::job(self.run, &row.id).await else { continue };
                 if shows(self.basis, &job) {
-                    let outcome = self.judge(&job);
+                    let outcome = self.finish(job).await;
                     let note = "the answer was lost; the job was found by its name and stamp".to_owned();
                     let notes = [note].into_iter().chain(outcome.notes.clone()).collect();
                     return Outcome { notes, made: Some(row.id.clone()), ..outcome };
@@ -166,6 +167,47 @@ impl<A: WriteApi> Create<'_, A> {
                     "no such job is in the list, or not yet; it is not sent again in this run: run plan in a few \
                      minutes before applying again",
                 );
+            }
+        }
+    }
+
+    /// Judges the new job, and mends its stamp where the server filled in what nobody declared.
+    async fn finish(&self, now: LiveJob) -> Outcome {
+        let outcome = self.judge(&now);
+        if outcome.kind == OutcomeKind::Applied { self.mend_stamp(now, outcome).await } else { outcome }
+    }
+
+    /// The server's own defaults are not known before a job is there, and the stamp holds a digest of the whole job:
+    /// with the one that was sent, the next run would take them for an edit in the console.
+    async fn mend_stamp(&self, now: LiveJob, outcome: Outcome) -> Outcome {
+        let stamp = Stamp { job: stamp::job_digest(&now.normalised), ..self.basis.stamp.clone() };
+        // Who edited it meanwhile is told by the stamp as it is.
+        let is_edited = now.last_edit().at.is_some();
+        if self.basis.description.is_none() || stamp == self.basis.stamp || is_edited {
+            return outcome;
+        }
+        let Some(id) = now.raw.get("id").and_then(Value::as_str).map(str::to_owned) else { return outcome };
+        let description = stamp::join(now.normalised.text("description"), &stamp);
+        let update = patch::Update {
+            raw: &now.raw,
+            live: &now.normalised,
+            desired: &now.normalised,
+            fields: &[],
+            description: Some(&description),
+        };
+        let body = patch::update(self.run.plan.envelope, update);
+        let sent = self.run.api.update_job(&id, &body).await;
+        let read = read::job(self.run, &id).await;
+        match (sent, read) {
+            (Ok(_), Ok(mended)) if mended.stamp == Found::Stamp(stamp) => {
+                Outcome { read_back: Some(mended.raw), ..outcome }
+            }
+            (_, read) => {
+                let words = "the server filled in members that nobody declared, and the stamp could not be brought in \
+                             line with them: the next plan may take them for an edit in the console";
+                let notes = outcome.notes.iter().cloned().chain([words.to_owned()]).collect();
+                let read_back = read.ok().map(|job| job.raw).or(outcome.read_back.clone());
+                Outcome { notes, read_back, ..outcome }
             }
         }
     }

@@ -2,6 +2,7 @@
 
 //! The record's file: read before planning, written after an apply.
 
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
@@ -10,6 +11,7 @@ use super::settings::Settings;
 use crate::plan::{self, Action, Outcome, OutcomeKind, Plan};
 use crate::record::Record;
 use crate::snapshot::LiveJob;
+use crate::stamp;
 use crate::terminal::Terminal;
 
 /// Reads the record, where one is configured; a file that is not there yet is an empty record.
@@ -55,7 +57,7 @@ pub(super) fn keep(settings: &Settings, plan: &Plan, outcomes: &[Outcome], termi
         plan.changes.iter().zip(outcomes).filter_map(|(change, outcome)| {
             Some((change.key.clone(), LiveJob::new(outcome.read_back.clone()?)))
         });
-    let made = read_back.collect();
+    let made: BTreeMap<String, LiveJob> = read_back.collect();
     for (change, outcome) in applied {
         // A step that waited for ids was carried out with them, and its stamp is that of the job with them.
         let filled = plan::filled(change, &made).ok().flatten();
@@ -63,7 +65,14 @@ pub(super) fn keep(settings: &Settings, plan: &Plan, outcomes: &[Outcome], termi
         let id = change.id.as_ref().or(outcome.made.as_ref());
         match (change.action, &change.basis, id) {
             (Action::Delete, _, _) => record.forget(&change.key),
-            (_, Some(basis), Some(id)) => record.set(&change.key, id, basis.stamp.clone()),
+            (_, Some(basis), Some(id)) => {
+                let mut stamp = basis.stamp.clone();
+                // What the server filled in by itself belongs to what was applied.
+                if let Some(job) = made.get(&change.key) {
+                    stamp.job = stamp::job_digest(&job.normalised);
+                }
+                record.set(&change.key, id, stamp);
+            }
             (_, _, _) => {}
         }
     }

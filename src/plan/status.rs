@@ -146,6 +146,7 @@ fn assets(live: Option<&LiveJob>) -> String {
     let number = |value: &Value| value.as_u64().or_else(|| value.as_str()?.trim().parse().ok());
     match counters.iter().filter_map(|name| number(job.raw.get(name)?)).max() {
         None => "an unknown number of assets".to_owned(),
+        Some(0) => "its targets (the API counts no assets yet)".to_owned(),
         Some(1) => "1 asset".to_owned(),
         Some(n) => format!("{n} assets"),
     }

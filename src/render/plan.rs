@@ -167,7 +167,7 @@ impl Writer<'_> {
                     let _ =
                         writeln!(out, "{}", self.layout.wrap(&format!("{path}: {}", names.join(", ")), 4, 6));
                 }
-                Value::Array(items) => {
+                Value::Array(items) if items.iter().any(Value::is_object) => {
                     for (position, item) in items.iter().enumerate() {
                         let _ = writeln!(
                             out,

@@ -167,6 +167,8 @@ pub struct Behaviour {
     /// Whether `/auth` says in `x-patchctl-simulator` what `updates` is. On by default; off, the simulator looks
     /// like a gateway of which nothing is known.
     pub announce_updates: bool,
+    /// What a create fills in where its body says nothing, at the top level; nothing by default.
+    pub create_defaults: serde_json::Map<String, Value>,
     /// What a PATCH answers with.
     pub answer: Answer,
     /// Whether an Enabled recurring job may be edited.
@@ -220,6 +222,7 @@ impl Default for Behaviour {
             control: false,
             updates: Updates::default(),
             announce_updates: true,
+            create_defaults: serde_json::Map::new(),
             answer: Answer::default(),
             edit_enabled: EditEnabled::default(),
             status_in_patch: false,

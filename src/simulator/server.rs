@@ -264,7 +264,14 @@ async fn create(
     Extension(Caller(user)): Extension<Caller>,
     body: Bytes,
 ) -> Response {
-    answered(StatusCode::CREATED, object(&body).and_then(|job| shared.tenant().create(&job, &user)))
+    let defaults = shared.behaviour.get().create_defaults;
+    let created = object(&body).and_then(|mut job| {
+        for (name, value) in defaults {
+            job.entry(name).or_insert(value);
+        }
+        shared.tenant().create(&job, &user)
+    });
+    answered(StatusCode::CREATED, created)
 }
 
 async fn update(

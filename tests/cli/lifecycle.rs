@@ -527,3 +527,40 @@ fn a_lost_answer_is_settled_without_stamps_too() {
         assert_eq!(outcomes(&applied(&server, &repo, code)), [outcome]);
     }
 }
+
+/// What a server fills in by itself is not taken for an edit in the console.
+#[test]
+fn the_stamp_of_a_new_job_holds_whatever_the_server_fills_in() {
+    for record in [false, true] {
+        let create_defaults =
+            json!({"timeout": 8, "preDeployment": {"userMessage": "Soon", "description": ""}});
+        let create_defaults = create_defaults.as_object().unwrap().clone();
+        let server = Server::behaving(Vec::new(), Behaviour { create_defaults, ..Behaviour::default() });
+        let manifests = [("weekly", whole("weekly", "  description: Mine\n")), ("fix", on_demand("fix", ""))];
+        let repo = repo_of(&manifests);
+        if record {
+            repo.write("patchctl.yaml", "owner: team\nrecord: record.json\n");
+        }
+        let done = applied(&server, &repo, 0);
+        assert_eq!(outcomes(&done), ["create applied", "create applied"]);
+        let expected = if record { (2, None) } else { (4, Some(&2)) };
+        let counts = server.take_counts();
+        assert_eq!((counts["get"], counts.get("update")), expected);
+        repo.run_at(&server, &["plan"]).ends(0).says("No changes.");
+        // Git changes: nobody in the console is accused.
+        repo.write("jobs.d/weekly.yaml", whole("weekly", "  description: Yours\n"));
+        let plan = repo.run_at(&server, &["plan", "--output", "json"]).ends(0).json();
+        assert_eq!(plan["changes"][0]["fields"][0]["origin"], "git", "{plan:#}");
+    }
+}
+
+#[test]
+fn the_server_may_fill_in_the_zone_of_an_on_demand_job_when_it_likes() {
+    let server = Server::of(Vec::new());
+    let repo = repo_of(&[("fix", on_demand("fix", ""))]);
+    repo.run_at(&server, &["apply", "--auto-approve"]).ends(0);
+    assert_eq!(server.take_counts().get("update"), None, "nothing had to be mended");
+    repo.write("jobs.d/fix.yaml", on_demand("fix", "  timeout: 5\n"));
+    let plan = repo.run_at(&server, &["plan", "--output", "json"]).ends(0).json();
+    assert_eq!(plan["changes"][0]["fields"][0]["origin"], "git");
+}
