@@ -65,10 +65,17 @@ pub fn overlay(declared: &Map<String, Value>, live: &Normalised, scripts_are_kno
 }
 
 /// A declared `Enabled` equals every live status but `Disabled` (DESIGN 4).
+///
+/// So does any other status but that one: nobody can ask for more than to be armed, and what the server makes of that
+/// goes on by itself. A declared none asks for nothing, because a job can not be without a status.
 fn keep_armed_status(declared: &Map<String, Value>, live: &Normalised, members: &mut Map<String, Value>) {
-    let status = live.text("status");
-    if declared.get("status").and_then(Value::as_str) == Some("Enabled") && normalise::is_armed(status) {
-        members.insert("status".to_owned(), status.into());
+    let keeps = match declared.get("status") {
+        Some(Value::Null) => true,
+        Some(declared) => normalise::is_armed(declared.as_str()) && normalise::is_armed(live.text("status")),
+        None => false,
+    };
+    if keeps && let Some(status) = live.members().get("status") {
+        members.insert("status".to_owned(), status.clone());
     }
 }
 

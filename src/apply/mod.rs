@@ -80,7 +80,9 @@ pub async fn apply<A: WriteApi>(run: Run<'_, A>, mut tell: impl FnMut(&Change, &
             Outcome::said(OutcomeKind::Skipped, reason.clone())
         } else if run.interrupt.is_asked() {
             interrupted()
-        } else if let Some(step) = change.after.iter().find(|step| failed_steps.contains(*step)) {
+        } else if change.action.writes()
+            && let Some(step) = change.after.iter().find(|step| failed_steps.contains(*step))
+        {
             Outcome::said(OutcomeKind::Skipped, format!("waits for `{step}`, which was not carried out"))
         } else {
             match plan::filled(change, &progress.made) {

@@ -12,6 +12,7 @@ use super::status::{Throttled, switch, words};
 use super::update::{Update, refused};
 use super::{MOST_THROTTLED_TRIES, Run, chain, throttled};
 use crate::api::{SettableStatus, WriteApi, WriteError};
+use crate::job::rules;
 use crate::normalise;
 use crate::plan::{Outcome, OutcomeKind};
 use crate::snapshot::LiveJob;
@@ -37,16 +38,32 @@ pub(super) async fn edit<A: WriteApi>(
         return refused(error);
     }
     let status = words(&before.raw);
-    if update.basis.declared.get("status").and_then(Value::as_str) != Some("Enabled") {
+    let declared = update.basis.declared.get("status").and_then(Value::as_str);
+    if declared == Some(SettableStatus::Disabled.as_str()) {
+        let reason =
+            format!("it may be because the job is {status}; the manifest disarms it in a step of its own");
+        return blocked(reason).helped("nothing was written; apply again once it is Disabled");
+    }
+    if !normalise::is_armed(declared) {
         let reason =
             format!("it may be because the job is {status}; the manifest does not declare its status");
         return blocked(reason).helped(
             "nothing was written; declare `status: Enabled` and apply disables, edits and enables it, or disable it first",
         );
     }
+    // The server arms no job that lacks this (REFERENCE 8), though it may have let one be emptied while it was armed.
+    if let Some(missing) = rules::check_enabling(update.basis.desired.members()).first() {
+        let words = format!("once disabled it could not be enabled again: {}", missing.message);
+        return blocked(words).helped(format!("nothing was written; {}", missing.help));
+    }
     let unchanged = match read::job(run, update.id).await {
         Ok(now) => now,
-        Err(outcome) => return Outcome { kind: OutcomeKind::Unsettled, ..outcome },
+        Err(outcome) => {
+            let error = chain(error).into_iter().chain(outcome.error).collect();
+            return Outcome { error, ..Outcome::plain(OutcomeKind::Unsettled) }.helped(
+                "the edit was refused, and the job could not be read afterwards; run plan to see that it is as it was",
+            );
+        }
     };
     let moved = crate::diff::diff(&before.normalised, &unchanged.normalised);
     if !moved.is_empty() || unchanged.stamp != before.stamp {
@@ -85,7 +102,7 @@ pub(super) async fn edit<A: WriteApi>(
             let note = if is_done {
                 "disabled, edited and enabled again: the API does not let this job be edited while it is Enabled"
             } else {
-                "disabled and enabled again; its content is as it was"
+                "disabled and enabled again; this edit was not carried out"
             };
             let notes = outcome.notes.iter().cloned().chain([note.to_owned()]).collect();
             Outcome { notes, read_back: Some(job.raw), ..outcome }
@@ -110,27 +127,41 @@ async fn edit_disabled<A: WriteApi>(
     before: &LiveJob,
     body: &Value,
 ) -> Outcome {
-    let moved = verify::moved_at_all(&before.normalised, &disabled.normalised);
-    if !moved.is_empty() {
-        let edit = Some(disabled.last_edit());
-        return Outcome {
-            fields: moved,
-            edit,
-            ..Outcome::said(OutcomeKind::Stale, "the job was edited by somebody else at the same time")
-        }
-        .helped("run plan again and look at what moved");
+    if let Some(outcome) = edited_meanwhile(before, disabled) {
+        return outcome;
     }
     let mut body = body.clone();
     // A whole job carries its status; a server that heeds it there must not arm the job before its content is right.
     if let Some(status) = body.get_mut("status") {
         *status = SettableStatus::Disabled.as_str().into();
     }
-    match update.run.api.update_job(update.id, &body).await {
-        Ok(_) => update.read_back(disabled).await,
-        Err(WriteError::Throttled { .. }) => throttled(),
-        Err(error @ (WriteError::NotSent(_) | WriteError::Refused(_))) => refused(&error),
-        Err(error @ WriteError::Unclear(_)) => update.settle(disabled, &error).await,
+    for _ in 0..MOST_THROTTLED_TRIES {
+        return match update.run.api.update_job(update.id, &body).await {
+            Ok(_) => update.read_back(disabled).await,
+            // Nothing was done; the read sits the wait out, and finds who used it.
+            Err(WriteError::Throttled { .. }) => match read::job(update.run, update.id).await {
+                Ok(now) => match edited_meanwhile(disabled, &now) {
+                    Some(outcome) => outcome,
+                    None => continue,
+                },
+                Err(outcome) => outcome,
+            },
+            Err(error @ (WriteError::NotSent(_) | WriteError::Refused(_))) => refused(&error),
+            Err(error @ WriteError::Unclear(_)) => update.settle(disabled, &error).await,
+        };
     }
+    throttled()
+}
+
+/// What becomes of an edit of a job that somebody else edits as well.
+fn edited_meanwhile(before: &LiveJob, now: &LiveJob) -> Option<Outcome> {
+    let fields = verify::moved_at_all(&before.normalised, &now.normalised);
+    if fields.is_empty() {
+        return None;
+    }
+    let words = "the job was edited by somebody else at the same time";
+    let outcome = Outcome { fields, edit: Some(now.last_edit()), ..Outcome::said(OutcomeKind::Stale, words) };
+    Some(outcome.helped("run plan again and look at what moved"))
 }
 
 /// Changes the status; where the rate limit turns the call away, again after a read that sits the wait out.

@@ -83,7 +83,7 @@ impl Planner<'_> {
         });
         let first = change.step();
         let mut steps = vec![change];
-        if manifest.spec.get("status").and_then(Value::as_str) == Some("Enabled") {
+        if normalise::is_armed(manifest.spec.get("status").and_then(Value::as_str)) {
             steps.push(status::of_new_job(self.policy, manifest, &job, first));
         }
         steps

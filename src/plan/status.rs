@@ -79,7 +79,9 @@ pub(super) fn of_live_job(
     for field in &mut change.fields {
         field.origin = origin;
     }
-    if let Some(content) = content {
+    // Arming waits for the content. Disarming comes after it, too, and does not wait: a job that is to be off must not
+    // stay armed because something else about it can not be done, and some edits can be done only once it is off.
+    if let Some(content) = content.filter(|_| action == Action::Enable) {
         change.after = vec![content.step()];
         if content.action == Action::Blocked {
             return block(change, "waits for a change that is blocked".to_owned(), "see the step before");

@@ -10,6 +10,7 @@ pub(crate) mod actions;
 pub(crate) mod dice;
 pub(crate) mod edit;
 pub(crate) mod forms;
+pub(crate) mod kept;
 pub(crate) mod live;
 pub(crate) mod manifest;
 pub(crate) mod pipeline;
