@@ -66,6 +66,7 @@ fn plan_of(set: &DesiredSet, jobs: Vec<Option<LiveJob>>) -> Result<Plan, Vec<Str
         owner: "team".to_owned(),
         envelope: Envelope::Minimal,
         is_whole: true,
+        now: 1_790_000_000_000,
         record: None,
         run_once: RunOnce { allowed: Vec::new(), can_ask: true },
         allow_script_loss: Vec::new(),

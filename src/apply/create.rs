@@ -164,8 +164,8 @@ impl<A: WriteApi> Create<'_, A> {
             }
             if !settling.wait(self.run).await {
                 return unsettled(
-                    "no such job is in the list, or not yet; it is not sent again in this run: run plan in a few \
-                     minutes before applying again",
+                    "no such job is in the list, or not yet; it is not sent again. Keep the state folder, which remembers \
+                     that, and run plan in a few minutes before applying again",
                 );
             }
         }

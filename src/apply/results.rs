@@ -33,7 +33,8 @@ pub(super) fn of_job(answer: &Value, id: &str) -> JobResult {
     let [result] = ours.as_slice() else {
         let words = match (ours.len(), results.len()) {
             (0, 0) => "the answer holds no result".to_owned(),
-            (0, n) => format!("the answer holds {n} result(s), none of them for this job"),
+            (0, 1) => "the answer holds one result, and it is not for this job".to_owned(),
+            (0, n) => format!("the answer holds {n} results, none of them for this job"),
             (n, _) => format!("the answer holds {n} results for this job"),
         };
         return JobResult::Unknown(words);
@@ -89,7 +90,7 @@ mod tests {
         check(json!([]), unknown("the answer holds no result"));
         check(
             json!([{"id": "b", "status": "success"}]),
-            unknown("the answer holds 1 result(s), none of them for this job"),
+            unknown("the answer holds one result, and it is not for this job"),
         );
         check(
             json!([{"id": "a", "status": "success"}, {"id": "a", "status": "failure"}]),
@@ -98,6 +99,6 @@ mod tests {
         check(json!([{"id": "a", "status": "queued"}]), unknown("the result for this job says `queued`"));
         check(json!([{"id": "a"}]), unknown("the result for this job says ``"));
         check(json!("done"), unknown("the answer is no list of results"));
-        check(json!([null, 5, "a"]), unknown("the answer holds 3 result(s), none of them for this job"));
+        check(json!([null, 5, "a"]), unknown("the answer holds 3 results, none of them for this job"));
     }
 }

@@ -111,7 +111,7 @@ async fn carry_out(
     let human = arguments.common.output == Output::Human;
     let calls = session.client.calls().to_string();
     let applying = cost::of_apply(&session.client, plan.calls_needed());
-    let applying = (plan.calls_needed() > 0).then_some(applying.as_str());
+    let applying = (plan.calls_needed() > 0 && plan.guard.is_none()).then_some(applying.as_str());
     let context = render::plan::Context { gateway: &session.gateway, calls: &calls, applying };
     let text = render::plan::plan(plan, context, &terminal.layout());
     if human {

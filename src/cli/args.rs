@@ -134,6 +134,8 @@ Examples:
 Examples:
   patchctl apply
   patchctl apply --only windows-servers-weekly
+  patchctl apply --allow-run-once print-spooler-hotfix
+  patchctl apply --prune --max-deletes 5
   patchctl apply --auto-approve         # in a pipeline, after the merge
   patchctl apply --write-ids            # and keep the ids of the live jobs in the manifests")]
     Apply(ApplyArgs),
@@ -189,13 +191,14 @@ pub struct PlanningArgs {
     /// Allow a job to be made for this manifest although there was one before; may be repeated
     #[arg(long, value_name = "KEY", value_delimiter = ',')]
     pub allow_create: Vec<String>,
-    /// Allow this manifest's job, which runs once, to be enabled: that can not be taken back; may be repeated
+    /// Allow this manifest's job, which runs once, to be enabled: that can not be taken back; more keys with commas, or
+    /// by repeating it
     #[arg(long, value_name = "KEY", value_delimiter = ',')]
     pub allow_run_once: Vec<String>,
     /// Delete the live jobs whose manifests are gone; `scan` also looks for our stamp on all other live jobs
     #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "known")]
     pub prune: Option<Prune>,
-    /// The most jobs that may be deleted in this run [default: 3, and 10 % of those managed]
+    /// The most jobs that --prune may delete in this run [default: 3, and 10 % of those managed]
     #[arg(long, value_name = "N", requires = "prune")]
     pub max_deletes: Option<usize>,
     /// Start the embedded simulator afresh from its seed files
@@ -302,7 +305,7 @@ pub struct ApplyArgs {
     /// What both share.
     #[command(flatten)]
     pub planning: PlanningArgs,
-    /// Do not ask
+    /// Do not ask; jobs that run once stay Disabled unless --allow-run-once names them
     #[arg(long)]
     pub auto_approve: bool,
     /// Afterwards write `metadata.id` of bound and created jobs into their manifests; comments are kept

@@ -7,8 +7,10 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::planning::Request;
+use super::args::PlanningArgs;
+use super::planning::{Live, Request, job, read_failed, spill_failed};
 use super::session::Failure;
+use crate::api::ReadApi;
 use crate::apply::chain;
 use crate::base::{self, Base, BaseProblem, Commit};
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -16,11 +18,16 @@ use crate::inventory::{Inventory, Summary};
 use crate::job::{Platform, nearest};
 use crate::ledger::{Ledger, Whose};
 use crate::manifest::Manifest;
-use crate::plan::{self, Action, Binding, Outcome, OutcomeKind, Plan, Remark};
+use crate::plan::{self, Action, Binding, Builder, Outcome, OutcomeKind, Plan, Remark};
 use crate::snapshot::ListRow;
+use crate::stamp::Found;
 
 /// Remarks on the base that are shown; more of them say the same about more files.
 const MOST_BASE_NOTES: usize = 5;
+
+/// The most jobs that are read because they look like one that is to be made; there may be hundreds on a day when many
+/// manifests are new.
+const MOST_LOOK_ALIKES: usize = 30;
 
 /// What manifests are bound to.
 #[derive(Debug, Default)]
@@ -56,8 +63,15 @@ impl Request<'_> {
     /// Refuses names on the command line that mean nothing here, before any call is made.
     pub(super) fn check_names(&self, inventory: &Inventory) -> Result<(), Failure> {
         let keys: Vec<&str> = inventory.summaries.iter().map(|summary| summary.key.as_str()).collect();
-        if let Some(key) = self.planning.allow_create.iter().find(|key| !keys.contains(&key.as_str())) {
-            let message = format!("--allow-create `{key}` is the key of no manifest");
+        let PlanningArgs { allow_create, allow_run_once, allow_script_loss, .. } = self.planning;
+        let flags = [
+            ("--allow-create", allow_create),
+            ("--allow-run-once", allow_run_once),
+            ("--allow-script-loss", allow_script_loss),
+        ];
+        for (flag, given) in flags {
+            let Some(key) = given.iter().find(|key| !keys.contains(&key.as_str())) else { continue };
+            let message = format!("{flag} `{key}` is the key of no manifest");
             let help = nearest(key, keys.iter().copied()).map_or_else(
                 || "it takes the key of a manifest".to_owned(),
                 |near| format!("did you mean `{near}`?"),
@@ -199,6 +213,41 @@ impl Request<'_> {
         let shown = |path: &Path| self.settings.shown(path);
         let (manifest, _) = inventory.manifest(summary, self.sources(&shown)).map_err(Failure::Findings)?;
         Ok(manifest)
+    }
+
+    /// Looks for our stamp on live jobs that look like one that is to be made.
+    ///
+    /// Without the state folder and without a base that is all there is to tell a renamed job from a new one.
+    pub(super) async fn block_second_jobs<A: ReadApi>(
+        &self,
+        live: &mut Live,
+        builder: &mut Builder<'_>,
+        api: &A,
+    ) -> Result<(), Failure> {
+        let Live { rows, identified, details, .. } = live;
+        let managed: BTreeSet<&str> = identified
+            .bindings
+            .iter()
+            .filter_map(Binding::id)
+            .chain(identified.others.iter().map(String::as_str))
+            .collect();
+        let alike = builder.look_alikes(rows, &|id| managed.contains(id));
+        let alike = alike.into_iter().filter(|(key, _)| !self.planning.allow_create.contains(key));
+        for (key, id) in alike.take(MOST_LOOK_ALIKES) {
+            let Ok(at) = rows.binary_search_by(|row| row.id.cmp(&id)) else { continue };
+            if !details.has(&id) && !details.missing(std::iter::once(id.clone()), rows).is_empty() {
+                let found = api.get_job(&id).await.map_err(read_failed)?;
+                details.put(&id, found.as_ref(), Some(&rows[at])).map_err(|error| spill_failed(&error))?;
+            }
+            let stamp = job(details, &id, api).await?.map(|live| live.stamp);
+            if let Some(Found::Stamp(stamp)) = stamp
+                && stamp.owner == self.settings.owner
+                && stamp.key == key
+            {
+                builder.block_second(&key, &rows[at]);
+            }
+        }
+        Ok(())
     }
 
     /// Notes what the manifests were found bound to, and keeps it for the next run.

@@ -48,7 +48,7 @@ fn show(made: &Made, session: &Session, arguments: &Arguments, terminal: &Termin
         Output::Human => {
             let calls = session.client.calls().to_string();
             let applying = cost::of_apply(&session.client, plan.calls_needed());
-            let applying = (plan.calls_needed() > 0).then_some(applying.as_str());
+            let applying = (plan.calls_needed() > 0 && plan.guard.is_none()).then_some(applying.as_str());
             let context = render::plan::Context { gateway: &session.gateway, calls: &calls, applying };
             terminal.data(&render::plan::plan(plan, context, &terminal.layout()));
         }

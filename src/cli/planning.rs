@@ -1,4 +1,7 @@
-#![expect(clippy::disallowed_methods, reason = "the age of what is remembered needs the time")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the age of what is remembered needs the time, and it is kept out of Git"
+)]
 
 //! From manifests and an API to a plan: the steps that plan and apply share.
 
@@ -193,6 +196,7 @@ impl Request<'_> {
             // The gateway says it with the token, so it is known from the login on.
             envelope: self.envelope(known()),
             is_whole: self.common.only.is_empty(),
+            now: jiff::Timestamp::now().as_millisecond(),
             record: self.record.cloned(),
             run_once: RunOnce { allowed: self.planning.allow_run_once.clone(), can_ask: self.can_ask },
             allow_script_loss: self.planning.allow_script_loss.clone(),
@@ -205,9 +209,11 @@ impl Request<'_> {
         };
         let mut live = self.read_live(inventory, &selected, api, identity, &policy).await?;
         let mut made = self.plan_all(inventory, &selected, &mut live, &policy, api).await?;
+        self.block_second_jobs(&mut live, &mut made.builder, api).await?;
         let n_orphans = self.prune_or_count(inventory, &mut live, &mut made.builder, api).await?;
         let clean = std::mem::take(&mut made.clean);
         let n_cached = live.details.n_cached();
+        self.keep_state_out_of_git();
         let kept = live.details.save().and_then(|()| self.remember(inventory, clean));
         if let Err(error) = kept {
             self.terminal.note(&format!("the cache could not be written: {error}"));
@@ -306,6 +312,16 @@ impl Request<'_> {
         planned.builder.depend(dependents);
         planned.builder.link(std::mem::take(links).into_graph());
         Ok(planned)
+    }
+
+    /// What is remembered between runs belongs into no commit, wherever the state folder is.
+    fn keep_state_out_of_git(&self) {
+        let folder = &self.settings.state_dir;
+        let ignore = folder.join(".gitignore");
+        // Where it can not be written, nothing else can be either, and that is said by what matters.
+        if !ignore.exists() && std::fs::create_dir_all(folder).is_ok() {
+            let _ = std::fs::write(ignore, "# What patchctl remembers between runs.\n*\n");
+        }
     }
 
     /// Writes the memo; a run over a selection leaves what is known of the other manifests.
@@ -499,10 +515,10 @@ impl Request<'_> {
 }
 
 /// What was read of the live jobs.
-struct Live {
-    rows: Vec<ListRow>,
-    identified: Identified,
-    details: Details,
+pub(super) struct Live {
+    pub(super) rows: Vec<ListRow>,
+    pub(super) identified: Identified,
+    pub(super) details: Details,
     ledger: Ledger,
     /// What was planned while jobs were fetched, by the job's id.
     ready: BTreeMap<String, One>,

@@ -74,6 +74,14 @@ impl Request<'_> {
                     let Some(live) = job(details, &row.id, api).await? else { continue };
                     if let Some(found) = self.stamped(row, &live, &look.keys()) {
                         candidates.entry(row.id.clone()).or_insert(found);
+                    } else if let Found::Stamp(stamp) = &live.stamp
+                        && stamp.owner == self.settings.owner
+                    {
+                        self.terminal.note(&format!(
+                            "the live job {} `{}` bears our stamp of `{}`, whose manifest is about another job: a copy, or \
+                             the same job under a former name; it is left alone",
+                            row.id, row.name, stamp.key
+                        ));
                     }
                 }
             }

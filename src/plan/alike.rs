@@ -29,27 +29,56 @@ struct Traits<'a> {
     tags: BTreeSet<&'a str>,
 }
 
-/// Adds notes to the creates of a plan; `is_managed` says whether a manifest is bound to a job.
-pub(super) fn note(changes: &mut [Change], rows: &[ListRow], is_managed: &dyn Fn(&str) -> bool) {
+/// A live job that looks like one that is to be made.
+pub(super) struct Alike<'r> {
+    pub(super) row: &'r ListRow,
+    words: Vec<&'static str>,
+}
+
+impl Alike<'_> {
+    /// Whether it is worth a word: tags alone are what half of the jobs of a team have in common.
+    fn is_telling(&self) -> bool {
+        self.words != ["same tags"]
+    }
+}
+
+/// For each create, by its position, the jobs that look like it, best first; `is_managed` says whether a manifest is
+/// bound to a job.
+pub(super) fn find_all<'r>(
+    changes: &[Change],
+    rows: &'r [ListRow],
+    is_managed: &dyn Fn(&str) -> bool,
+) -> Vec<(usize, Vec<Alike<'r>>)> {
     let n_creates = changes.iter().filter(|change| change.action == Action::Create).count();
     if n_creates == 0 {
-        return;
+        return Vec::new();
     }
     let free: Vec<(&ListRow, Traits<'_>)> =
         rows.iter().filter(|row| !is_managed(&row.id)).map(|row| (row, of_row(row))).collect();
     let compares_names = n_creates.saturating_mul(free.len()) <= MOST_COMPARISONS;
-    for change in changes.iter_mut().filter(|change| change.action == Action::Create) {
+    let mut found = Vec::new();
+    for (at, change) in changes.iter().enumerate().filter(|(_, change)| change.action == Action::Create) {
         let wanted = of_create(change);
         let mut alike: Vec<_> = free
             .iter()
             .filter_map(|(row, traits)| Some((likeness(&wanted, traits, compares_names)?, *row)))
             .collect();
         alike.sort_by_key(|(likeness, row)| (Reverse(likeness.words.len()), likeness.distance, &row.id));
+        let alike = alike.into_iter().take(MOST_NAMED);
+        found.push((at, alike.map(|(likeness, row)| Alike { row, words: likeness.words }).collect()));
+    }
+    found
+}
+
+/// Adds notes to the creates of a plan; `is_managed` says whether a manifest is bound to a job.
+pub(super) fn note(changes: &mut [Change], rows: &[ListRow], is_managed: &dyn Fn(&str) -> bool) {
+    for (at, alike) in find_all(changes, rows, is_managed) {
+        let change = &mut changes[at];
         let notes: Vec<String> = alike
             .iter()
-            .take(MOST_NAMED)
-            .map(|(likeness, row)| {
-                let words = likeness.words.join(", ");
+            .filter(|alike| alike.is_telling())
+            .map(|Alike { row, words }| {
+                let words = words.join(", ");
                 format!("the live job {} `{}` is in no manifest and looks like it: {words}", row.id, row.name)
             })
             .collect();

@@ -151,6 +151,32 @@ impl<'a> Builder<'a> {
         self.others = ids;
     }
 
+    /// Live jobs that look like one that is to be made, each with the key of its manifest: one of them may be that very
+    /// job under another name, which its stamp tells.
+    pub fn look_alikes(&self, rows: &[ListRow], is_managed: &dyn Fn(&str) -> bool) -> Vec<(String, String)> {
+        let found = alike::find_all(&self.changes, rows, is_managed);
+        let pairs = found.iter().flat_map(|(at, alike)| alike.iter().map(move |alike| (at, alike.row)));
+        pairs.map(|(at, row)| (self.changes[*at].key.clone(), row.id.clone())).collect()
+    }
+
+    /// Blocks the making of a job that is there already, under another name.
+    pub fn block_second(&mut self, key: &str, row: &ListRow) {
+        let is_it = |change: &Change| change.key == key && change.action == Action::Create;
+        let Some(at) = self.changes.iter().position(is_it) else { return };
+        let reason = format!(
+            "the live job {} `{}` bears our stamp of this key: it was renamed, or copied, in the console",
+            row.id, row.name
+        );
+        let help = format!(
+            "set `metadata.id: {}` if it is the job meant; --allow-create {key} makes another job",
+            row.id
+        );
+        links::block_with_what_follows(&mut self.changes, at, reason, &help);
+        // What the new job would be is not what this is about.
+        self.changes[at].fields.clear();
+        self.changes[at].schedule = None;
+    }
+
     /// Adds what the next manifest comes to.
     pub fn add(&mut self, steps: Steps) {
         let Steps { changes, diagnostics, waiting } = steps;
@@ -179,7 +205,7 @@ impl<'a> Builder<'a> {
         rows: &[ListRow],
         candidates: &[(Candidate, LiveJob)],
     ) {
-        self.deletions = prune::steps(self.policy, prune, stamps, rows, candidates);
+        self.deletions = prune::steps(self.policy, prune, stamps, rows, candidates, &self.changes);
         self.most_deletions = prune.most;
     }
 

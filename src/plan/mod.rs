@@ -207,6 +207,8 @@ pub struct Policy {
     pub envelope: Envelope,
     /// Whether the manifests are all that the repository has, and not a selection.
     pub is_whole: bool,
+    /// When the plan is made, in milliseconds since 1970-01-01 UTC: a start may be past.
+    pub now: i64,
     /// What stands in place of stamps in the jobs' descriptions, where that is configured.
     pub record: Option<Record>,
     /// Who may arm jobs that run once.

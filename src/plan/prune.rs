@@ -96,13 +96,14 @@ pub(super) fn steps(
     stamps: &StampCounts,
     rows: &[ListRow],
     candidates: &[(Candidate, LiveJob)],
+    changes: &[Change],
 ) -> Vec<Change> {
     let parents: BTreeMap<&str, &str> =
         rows.iter().filter_map(|row| Some((row.id.as_str(), row.linked_job_id.as_deref()?))).collect();
     let mut order: Vec<&(Candidate, LiveJob)> = candidates.iter().collect();
     // Stable, so that jobs which have nothing to do with one another stay in the order of their keys.
     order.sort_by_key(|(candidate, _)| std::cmp::Reverse(depth(&candidate.id, &parents)));
-    let mut judge = Judge { policy, prune, stamps, rows, going: BTreeMap::new() };
+    let mut judge = Judge { policy, prune, stamps, rows, going: unlinked(changes) };
     let mut steps = Vec::new();
     for (candidate, job) in order {
         let Some(change) = judge.step(candidate, job) else { continue };
@@ -112,6 +113,18 @@ pub(super) fn steps(
         steps.push(change);
     }
     steps
+}
+
+/// Jobs that another step of this plan unlinks from their parent, by id, with that step.
+fn unlinked(changes: &[Change]) -> BTreeMap<String, String> {
+    let is_unlinking = |change: &&Change| {
+        change.action == Action::Update && change.fields.iter().any(|field| field.path == "/linkedJobId")
+    };
+    changes
+        .iter()
+        .filter(is_unlinking)
+        .filter_map(|change| Some((change.id.clone()?, change.step())))
+        .collect()
 }
 
 /// How many parents a job has one above the other; a ring, which the API should not have, is left after one round.
@@ -130,7 +143,7 @@ struct Judge<'a> {
     prune: PrunePolicy,
     stamps: &'a StampCounts,
     rows: &'a [ListRow],
-    /// The jobs that go, by id, with the step that removes them.
+    /// The jobs that go, or that let go of their parent, by id, with the step that does it.
     going: BTreeMap<String, String>,
 }
 

@@ -107,12 +107,12 @@ fn guarded(
     mut change: Change,
 ) -> Change {
     let missing = rules::check_enabling(job.members());
-    if let Some(first) = missing.first() {
-        let reason =
-            missing.iter().map(|violation| violation.message.as_str()).collect::<Vec<_>>().join("; ");
-        return block(change, reason, &first.help);
+    if !missing.is_empty() {
+        let join =
+            |words: fn(&rules::Violation) -> &str| missing.iter().map(words).collect::<Vec<_>>().join("; ");
+        return block(change, join(|violation| &violation.message), &join(|violation| &violation.help));
     }
-    let Some(door) = one_way_door(job, live) else { return change };
+    let Some(door) = one_way_door(policy, job, live) else { return change };
     if policy.run_once.lets_through(&manifest.key) {
         change.is_one_way = true;
         return note(change, &door);
@@ -125,15 +125,30 @@ fn guarded(
 }
 
 /// What must be known before a job that runs once is enabled (REFERENCE 8); `None` for one that surely recurs.
-fn one_way_door(job: &Normalised, live: Option<&LiveJob>) -> Option<String> {
+fn one_way_door(policy: &Policy, job: &Normalised, live: Option<&LiveJob>) -> Option<String> {
     let assets = assets(live);
     let start = match job.schedule_type() {
         Some("On-demand") => format!("starts AT ONCE on {assets}"),
-        Some("Once") => format!("runs at its time, at once if that is past, on {assets}"),
+        Some("Once") => match start(job) {
+            Some((at, words)) if at <= policy.now => {
+                format!("its time, {words}, is past: starts AT ONCE on {assets}")
+            }
+            Some((_, words)) => format!("runs on {words} on {assets}"),
+            None => format!("runs at its time, at once if that is past, on {assets}"),
+        },
         other if normalise::is_recurring(other) => return None,
         _ => format!("its schedule type is not known, so it may start at once on {assets}"),
     };
     Some(format!("one-way door: {start}; it can not be disabled or edited afterwards"))
+}
+
+/// When a job starts, in milliseconds since 1970-01-01 UTC and in words; `None` where each machine's own zone counts, or
+/// the zone is not known.
+fn start(job: &Normalised) -> Option<(i64, String)> {
+    let at: jiff::civil::DateTime = job.text("startDateTime")?.parse().ok()?;
+    let zone = job.text("timezone").filter(|_| job.text("timezoneType") != Some("AGENT_TZ"))?;
+    let instant = at.in_tz(zone).ok()?.timestamp().as_millisecond();
+    Some((instant, format!("{} {zone}", at.strftime("%Y-%m-%d %H:%M"))))
 }
 
 /// How many assets the API counts for a job, in words.

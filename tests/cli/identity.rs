@@ -336,3 +336,45 @@ fn nothing_is_made_that_the_next_run_could_not_know_of() {
     done.says("it could not be written down that the job is about to be made");
     assert_eq!(server.take_counts().get("create"), None);
 }
+
+/// With neither the state folder nor a base, the stamp on a job that looks like the new one tells.
+#[test]
+fn a_renamed_job_bears_our_stamp_still() {
+    let server = Server::of(vec![live_job(9, "bystander")]);
+    let repo = Repo::empty();
+    let whole = |lines: &str| manifest("job", &format!("  startDateTime: 2030-01-05T03:00\n{lines}"));
+    repo.write("jobs.d/job.yaml", whole(""));
+    repo.run_at(&server, &["apply", "--auto-approve"]).ends(0);
+    let jobs = server.dump()["jobs"].as_array().unwrap().clone();
+    let id = jobs.iter().find(|job| job["name"] == "job").unwrap()["id"].as_str().unwrap().to_owned();
+    server.edit(&id, json!({"name": "quite another name"}));
+    std::fs::remove_dir_all(repo.path(".patchctl")).unwrap();
+    let ran = repo.run_at(&server, &["apply", "--auto-approve"]).ends(3);
+    ran.says("`quite another name` bears our stamp").says(&format!("set `metadata.id: {id}`"));
+    assert_eq!(server.dump()["jobs"].as_array().unwrap().len(), 2);
+    // What was read for it is remembered.
+    server.take_requests();
+    repo.run_at(&server, &["plan"]).ends(0);
+    assert_eq!(server.take_counts().get("get"), None);
+    repo.run_at(&server, &["apply", "--auto-approve", "--allow-create", "job"]).ends(0);
+    assert_eq!(server.dump()["jobs"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn a_flag_that_names_no_manifest_is_told() {
+    let server = Server::of(vec![live_job(1, "job")]);
+    let repo = Repo::with(&[("job", "")]);
+    for flag in ["--allow-create", "--allow-run-once", "--allow-script-loss"] {
+        let ran = repo.run_at(&server, &["plan", flag, "jov"]).ends(1);
+        ran.complains(&format!("{flag} `jov` is the key of no manifest")).complains("did you mean `job`?");
+    }
+    assert_eq!(server.take_counts(), crate::support::counts(&[]));
+}
+
+#[test]
+fn the_state_folder_is_kept_out_of_git() {
+    let server = Server::of(vec![live_job(1, "job")]);
+    let repo = Repo::with(&[("job", "")]);
+    repo.run_at(&server, &["plan", "--state-dir", "elsewhere"]).ends(0);
+    assert!(repo.read("elsewhere/.gitignore").lines().any(|line| line == "*"));
+}

@@ -245,7 +245,7 @@ fn a_job_that_runs_once_is_armed_only_where_it_is_allowed_by_name() {
     assert_eq!(done["summary"]["blocked"], 2);
     assert_eq!(server.take_counts().get("status"), None);
     // The plan that allows it shows the door all the same.
-    let allowed = ["--allow-run-once", "none,fix"];
+    let allowed = ["--allow-run-once", "fix,fix"];
     repo.run_at(&server, &[&["plan"], &allowed[..]].concat())
         .ends(0)
         .says("> enable fix")
@@ -563,4 +563,30 @@ fn the_server_may_fill_in_the_zone_of_an_on_demand_job_when_it_likes() {
     repo.write("jobs.d/fix.yaml", on_demand("fix", "  timeout: 5\n"));
     let plan = repo.run_at(&server, &["plan", "--output", "json"]).ends(0).json();
     assert_eq!(plan["changes"][0]["fields"][0]["origin"], "git");
+}
+
+#[test]
+fn a_job_that_runs_once_says_whether_its_time_is_past() {
+    for (start, zone, words) in [
+        (
+            "2020-01-01T01:00",
+            "Europe/Berlin",
+            "its time, 2020-01-01 01:00 Europe/Berlin, is past: starts AT ONCE on 12 assets",
+        ),
+        ("2099-01-01T01:00", "Europe/Berlin", "runs on 2099-01-01 01:00 Europe/Berlin on 12 assets"),
+        ("2020-01-01T01:00", "Mars/Olympus", "runs at its time, at once if that is past, on 12 assets"),
+    ] {
+        let once =
+            json!({"scheduleType": "Once", "recurring": false, "recurringWeekDays": null, "timezone": zone});
+        let server = Server::of(vec![armable(1, "fix", once)]);
+        let text = manifest(
+            "fix",
+            &format!("{WORK}  status: Enabled\n  startDateTime: {start}\n  timezone: {zone}\n"),
+        );
+        let repo = repo_of(&[("fix", text.replace("Weekly\n  recurringWeekDays: [Wed]", "Once"))]);
+        let plan = repo.run_at(&server, &["plan", "--output", "json"]).ends(0).json();
+        let steps = plan["changes"].as_array().unwrap();
+        let reason = steps.last().unwrap()["reason"].as_str().unwrap();
+        assert!(reason.contains(words), "{reason}");
+    }
 }

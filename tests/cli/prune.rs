@@ -246,6 +246,35 @@ fn a_parent_stays_with_its_child() {
 }
 
 #[test]
+fn a_child_may_let_go_of_its_parent_in_the_same_run() {
+    let server = Server::of(Vec::new());
+    let repo = Repo::empty();
+    repo.write("jobs.d/keep.yaml", whole("keep", "  linkedJob: old\n"));
+    repo.write("jobs.d/old.yaml", whole("old", ""));
+    repo.run_at(&server, &["apply", "--auto-approve"]).ends(0);
+    remove(&repo, "old");
+    repo.write("jobs.d/keep.yaml", whole("keep", "  linkedJobId: null\n"));
+    let done = applied(&server, &repo, &PRUNE, 0);
+    assert_eq!(outcomes(&done), ["update keep applied", "delete old applied"]);
+    assert_eq!(done["changes"][1]["after"], json!(["keep:update"]));
+}
+
+#[test]
+fn a_copy_of_a_managed_job_is_told_by_a_scan() {
+    let (server, repo) = setting();
+    let mut copy = server.job(&id_of(&server, "old")).as_object().unwrap().clone();
+    copy.insert("name".to_owned(), "Copy of old".into());
+    for member in ["id", "createdBy", "updatedBy"] {
+        copy.shift_remove(member);
+    }
+    server.happen(&Event::Insert { user: "anna.k".to_owned(), job: copy });
+    let ran =
+        repo.run_at(&server, &["apply", "--auto-approve", "--prune=scan", "--max-deletes", "5"]).ends(0);
+    ran.complains("`Copy of old` bears our stamp of `old`, whose manifest is about another job");
+    assert_eq!(names(&server).len(), 3);
+}
+
+#[test]
 fn under_another_key_or_name_it_is_managed_still() {
     let (server, repo) = setting();
     remove(&repo, "old");

@@ -134,8 +134,14 @@ impl Repo {
         }
         between();
         let mut keyboard = child.stdin.take().unwrap();
-        // Where nothing was asked, the program and its terminal may be gone already.
-        let _ = writeln!(keyboard, "{answer}");
+        for (at, line) in answer.split('\n').enumerate() {
+            // Each further question is waited for, so that its answer stands behind it as it does for people.
+            while at > 0 && !seen.ends_with(b"leaves it Disabled: ") && screen.read(&mut byte).unwrap() == 1 {
+                seen.push(byte[0]);
+            }
+            // Where nothing was asked, the program and its terminal may be gone already.
+            let _ = writeln!(keyboard, "{line}");
+        }
         screen.read_to_end(&mut seen).unwrap();
         drop(keyboard);
         let status = child.wait().unwrap();

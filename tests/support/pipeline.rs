@@ -83,6 +83,7 @@ pub(crate) fn planned(files: &[File], jobs: &[Value], envelope: Envelope) -> Pla
         owner: OWNER.to_owned(),
         envelope,
         is_whole: true,
+        now: 1_790_000_000_000,
         record: None,
         run_once: RunOnce { allowed: Vec::new(), can_ask: true },
         allow_script_loss: Vec::new(),
