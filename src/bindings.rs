@@ -95,6 +95,25 @@ pub struct Bindings {
     pub creates: BTreeMap<String, SentCreate>,
 }
 
+/// Another run has made the job of a create, or may have, since this one began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overtaken(pub String);
+
+impl std::fmt::Display for Overtaken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Overtaken {}
+
+impl Overtaken {
+    /// Whether an error of the file is this one.
+    pub fn is(error: &std::io::Error) -> bool {
+        error.get_ref().is_some_and(|inner| inner.is::<Self>())
+    }
+}
+
 /// One thing that a run learned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lesson {
@@ -115,7 +134,12 @@ impl Bindings {
     pub fn learn(&mut self, lesson: &Lesson) -> bool {
         match lesson {
             Lesson::Bound(key, job) => {
-                let settled = self.creates.remove(key).is_some();
+                let n_before = self.creates.len();
+                // It may have been sent for the key that the manifest had then.
+                self.creates.retain(|of, create| {
+                    of != key && (&create.name, &create.platform) != (&job.name, &job.platform)
+                });
+                let settled = self.creates.len() < n_before;
                 if self.jobs.get(key).is_some_and(|former| job.is_said_by(former)) {
                     return settled;
                 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bindings::{Bindings, BoundJob, Lesson, SentCreate, second};
+use crate::bindings::{Bindings, BoundJob, Lesson, Overtaken, SentCreate, second};
 use crate::fingerprint;
 use crate::job::Platform;
 use crate::snapshot::ListRow;
@@ -58,6 +58,8 @@ pub struct Ledger {
     customer: String,
     known: Bindings,
     lessons: Vec<Lesson>,
+    /// Keys whose creates this run wrote down, with what stood there before.
+    claimed: BTreeMap<String, Option<SentCreate>>,
     /// Whether the file is to be begun afresh at the first writing.
     is_reset: bool,
     now: jiff::Timestamp,
@@ -82,6 +84,7 @@ impl Ledger {
             customer: customer.to_owned(),
             known: Bindings::default(),
             lessons: Vec::new(),
+            claimed: BTreeMap::new(),
             is_reset,
             now,
             note: None,
@@ -132,6 +135,14 @@ impl Ledger {
         self.known.creates.get(key)
     }
 
+    /// A create of this name and platform that was sent for any key and is not settled: a manifest that was given
+    /// another key is about the same job.
+    pub fn sent_create_of(&self, name: Option<&str>, platform: Option<Platform>) -> Option<&SentCreate> {
+        self.known.creates.values().find(|create| {
+            Some(create.name.as_str()) == name && create.platform.as_deref() == platform.map(Platform::as_str)
+        })
+    }
+
     /// The commit that was applied last with nothing left over.
     pub fn applied_commit(&self) -> Option<&str> {
         self.known.applied_commit.as_deref()
@@ -148,7 +159,9 @@ impl Ledger {
     /// Notes that a manifest is bound to the job of a row; costs next to nothing where that is known.
     pub fn saw(&mut self, key: &str, row: &ListRow, protect: bool) {
         let known = self.known.jobs.get(key).is_some_and(|job| job.is_still(row, protect, self.now));
-        if !known || self.known.creates.contains_key(key) {
+        if !known
+            || self.sent_create(key).or_else(|| self.sent_create_of(Some(&row.name), row.platform)).is_some()
+        {
             self.bind(key, BoundJob::of(row, protect, self.now));
         }
     }
@@ -178,17 +191,37 @@ impl Ledger {
     /// Writes down that a create is about to be sent, at once: whatever happens after, the next run knows of it.
     ///
     /// # Errors
-    /// Where it can not be written; then the create should not be sent.
+    /// Where it can not be written, and [`Overtaken`] where another run has made this job, or may have, since this one
+    /// began: the list may not show it yet. Then the create must not be sent.
     pub fn create_sent(&mut self, key: &str, name: &str, platform: Option<Platform>) -> io::Result<()> {
         let platform = platform.map(|platform| platform.as_str().to_owned());
         let create = SentCreate { name: name.to_owned(), platform, sent: second(self.now) };
+        let former = self.known.creates.get(key).cloned();
+        let bound = self.known.jobs.get(key).map(|job| job.id.clone());
         self.learn(Lesson::CreateSent(key.to_owned(), create));
-        self.save()
+        let saw = Saw { key, bound, create: former.clone() };
+        let written = self.write(Some(&saw));
+        match &written {
+            Err(error) if Overtaken::is(error) => {
+                // What stands in the file is the other run's.
+                self.lessons.retain(|lesson| !matches!(lesson, Lesson::CreateSent(of, _) if of == key));
+                self.known.creates.remove(key);
+            }
+            Err(_) | Ok(()) => {
+                self.claimed.entry(key.to_owned()).or_insert(former);
+            }
+        }
+        written
     }
 
-    /// Notes that a create surely made no job.
+    /// Notes that a create which this run wrote down surely made no job; one of an earlier run is as unsettled as it
+    /// was.
     pub fn create_failed(&mut self, key: &str) {
-        self.learn(Lesson::CreateFailed(key.to_owned()));
+        let Some(former) = self.claimed.remove(key) else { return };
+        self.learn(match former {
+            Some(former) => Lesson::CreateSent(key.to_owned(), former),
+            None => Lesson::CreateFailed(key.to_owned()),
+        });
     }
 
     /// Notes the commit whose manifests were applied with nothing left over.
@@ -207,6 +240,10 @@ impl Ledger {
     /// # Errors
     /// Where it can not be written or another run holds it for long; the former file is whole then.
     pub fn save(&mut self) -> io::Result<()> {
+        self.write(None)
+    }
+
+    fn write(&mut self, saw: Option<&Saw<'_>>) -> io::Result<()> {
         if self.lessons.is_empty() && !self.is_reset {
             return Ok(());
         }
@@ -224,6 +261,9 @@ impl Ledger {
             // Only one subscription was ever seen here, so it is that one.
             self.customer = (*only).clone();
         }
+        if let Some(saw) = saw.filter(|_| !self.is_reset) {
+            saw.check(&view(stored.subscriptions.clone(), &self.customer))?;
+        }
         let unknown = stored.subscriptions.remove("");
         let known = stored.subscriptions.entry(self.customer.clone()).or_default();
         known.adopt(unknown.unwrap_or_default());
@@ -239,6 +279,29 @@ impl Ledger {
         self.lessons.clear();
         self.is_reset = false;
         Ok(())
+    }
+}
+
+/// What this run knew of a key before it writes down a create of it.
+struct Saw<'a> {
+    key: &'a str,
+    bound: Option<String>,
+    create: Option<SentCreate>,
+}
+
+impl Saw<'_> {
+    /// Compares with what is known now, under the lock: two runs that found no job must not both make one.
+    fn check(&self, now: &Bindings) -> io::Result<()> {
+        let words = match (now.jobs.get(self.key), now.creates.get(self.key)) {
+            (Some(job), _) if self.bound.as_ref() != Some(&job.id) => {
+                format!("another run has bound `{}` to the live job {} since the plan", self.key, job.id)
+            }
+            (_, Some(create)) if self.create.as_ref() != Some(create) => {
+                format!("another run has sent a create of `{}` since the plan", self.key)
+            }
+            _ => return Ok(()),
+        };
+        Err(io::Error::other(Overtaken(words)))
     }
 }
 
@@ -460,7 +523,7 @@ mod tests {
     #[test]
     fn what_was_learned_before_the_subscription_was_known_is_its_own() {
         let folder = tempfile::tempdir().expect("a folder");
-        open_for(folder.path(), "").create_sent("a", "A", None).expect("writable");
+        open_for(folder.path(), "").create_sent("a", "Sent", None).expect("writable");
         let mut ledger = open(folder.path());
         assert!(ledger.sent_create("a").is_some());
         ledger.bind("b", job("2"));

@@ -533,7 +533,8 @@ proptest! {
 
 #[test]
 fn none_that_a_row_names_is_accepted() {
-    for (schema, row) in MEMBERS.iter().filter(|(_, row)| !["name", "platform"].contains(&row.name)) {
+    for (schema, row) in MEMBERS.iter().filter(|(_, row)| !["name", "platform", "status"].contains(&row.name))
+    {
         assert!(schema.is_valid(&json!(null)), "{}", row.name);
         match row.empty {
             Empty::False => assert!(schema.is_valid(&json!(false)), "{}", row.name),

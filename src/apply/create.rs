@@ -10,6 +10,7 @@ use super::read::{self, Settling};
 use super::update::{refused, shows, stamp_note};
 use super::{MOST_THROTTLED_TRIES, Run, chain, interrupted, throttled};
 use crate::api::{WriteApi, WriteError};
+use crate::bindings::Overtaken;
 use crate::job::Platform;
 use crate::normalise;
 use crate::patch;
@@ -48,6 +49,10 @@ impl<A: WriteApi> Create<'_, A> {
                 return interrupted();
             }
             if let Err(error) = (self.run.note_create)(self.change) {
+                if Overtaken::is(&error) {
+                    return Outcome::said(OutcomeKind::Stale, error.to_string())
+                        .helped("nothing was sent; run plan again, in a few minutes if the list lags");
+                }
                 let words = "it could not be written down that the job is about to be made".to_owned();
                 let outcome = Outcome::plain(OutcomeKind::Failed);
                 return Outcome { error: vec![words, error.to_string()], ..outcome }.helped(
@@ -183,7 +188,9 @@ impl<A: WriteApi> Create<'_, A> {
         let stamp = Stamp { job: stamp::job_digest(&now.normalised), ..self.basis.stamp.clone() };
         // Who edited it meanwhile is told by the stamp as it is.
         let is_edited = now.last_edit().at.is_some();
-        if self.basis.description.is_none() || stamp == self.basis.stamp || is_edited {
+        // A stamp that the server did not keep is not mended, and a job without it is not surely the one that was made.
+        let is_ours = now.stamp == Found::Stamp(self.basis.stamp.clone());
+        if self.basis.description.is_none() || stamp == self.basis.stamp || is_edited || !is_ours {
             return outcome;
         }
         let Some(id) = now.raw.get("id").and_then(Value::as_str).map(str::to_owned) else { return outcome };
@@ -199,6 +206,9 @@ impl<A: WriteApi> Create<'_, A> {
         let sent = self.run.api.update_job(&id, &body).await;
         let read = read::job(self.run, &id).await;
         match (sent, read) {
+            (_, Ok(mended)) if !verify::moved_at_all(&now.normalised, &mended.normalised).is_empty() => {
+                damaged(&now, mended)
+            }
             (Ok(_), Ok(mended)) if mended.stamp == Found::Stamp(stamp) => {
                 Outcome { read_back: Some(mended.raw), ..outcome }
             }
@@ -227,4 +237,16 @@ impl<A: WriteApi> Create<'_, A> {
         }
         Outcome { notes: stamp_note(self.basis, now), read_back, ..Outcome::plain(OutcomeKind::Applied) }
     }
+}
+
+/// A new job that is not what it was after its stamp was written anew: it must not be armed, and nothing else be
+/// written in this way.
+fn damaged(before: &LiveJob, now: LiveJob) -> Outcome {
+    let words = "the job was made; to bring its stamp in line changed members that were not sent, or somebody edited \
+                 the job at the same time";
+    let fields = verify::moved_at_all(&before.normalised, &now.normalised);
+    let edit = Some(now.last_edit());
+    Outcome { fields, edit, read_back: Some(now.raw), ..Outcome::said(OutcomeKind::Collateral, words) }.helped(
+        "look at the new job; no further job was written to; if this server replaces jobs set `updates: full`",
+    )
 }

@@ -23,9 +23,10 @@ use serde_json::Value;
 pub use self::interrupt::Interrupt;
 use self::lists::Lists;
 use crate::api::WriteApi;
-use crate::plan::{self, Action, Change, Outcome, OutcomeKind, Plan};
+use crate::plan::{self, Action, Basis, Change, Outcome, OutcomeKind, Plan};
 use crate::script::Scripts;
 use crate::snapshot::LiveJob;
+use crate::verify;
 
 /// Everything that carrying out a plan is told.
 pub struct Run<'a, A> {
@@ -134,6 +135,9 @@ async fn step<A: WriteApi>(run: Run<'_, A>, change: &Change, progress: &mut Prog
             // After a step that wrote, the job is expected as that step left it.
             let expected =
                 made.map(|job| &job.normalised).or_else(|| basis.as_ref().map(|basis| &basis.live));
+            if let Some(outcome) = taken_over(change, basis.as_ref(), made) {
+                return outcome;
+            }
             match expected {
                 Some(expected) => {
                     let expected = expected.clone();
@@ -151,6 +155,20 @@ async fn step<A: WriteApi>(run: Run<'_, A>, change: &Change, progress: &mut Prog
             without_basis()
         }
     }
+}
+
+/// Why a job is not armed after a step of this run has written to it: that step leaves alone what it does not write, so
+/// what somebody put there since the plan is there now, and nobody has seen it in the plan.
+fn taken_over(change: &Change, basis: Option<&Basis>, made: Option<&LiveJob>) -> Option<Outcome> {
+    let (Action::Enable, Some(basis), Some(made)) = (change.action, basis, made) else { return None };
+    let moved = verify::settled(basis, &basis.live, &made.normalised).collateral;
+    if moved.is_empty() {
+        return None;
+    }
+    let edit = Some(made.last_edit());
+    let words = "the job is not what the plan saw: other members were edited since";
+    let outcome = Outcome { fields: moved, edit, ..Outcome::said(OutcomeKind::Stale, words) };
+    Some(outcome.helped("it was not armed; run plan again and look at what moved"))
 }
 
 fn without_basis() -> Outcome {

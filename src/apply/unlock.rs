@@ -91,10 +91,15 @@ pub(super) async fn edit<A: WriteApi>(
     };
     let outcome = edit_disabled(update, &disabled, before, body).await;
     let is_done = outcome.kind == OutcomeKind::Applied;
-    let is_untouched = matches!(outcome.kind, OutcomeKind::Failed | OutcomeKind::Stale);
+    // Refused, so its content is what it was armed with before. One that somebody edited meanwhile is not armed again:
+    // nobody has seen that content in a plan, and it may be a job that runs once now.
+    let is_untouched = outcome.kind == OutcomeKind::Failed;
     if !is_done && !is_untouched {
-        let note = "left Disabled: it is not armed with content that is not as declared".to_owned();
-        return Outcome { notes: outcome.notes.iter().cloned().chain([note]).collect(), ..outcome };
+        let note = "left Disabled: it is not armed with content that is not as declared, or not as planned"
+            .to_owned();
+        // The status was written, so it is more than a step that found something else than the plan saw.
+        let kind = if outcome.kind == OutcomeKind::Stale { OutcomeKind::NotConverged } else { outcome.kind };
+        return Outcome { kind, notes: outcome.notes.iter().cloned().chain([note]).collect(), ..outcome };
     }
     let edited = outcome.read_back.clone().map_or(disabled, LiveJob::new);
     match switch_patiently(run, update.id, SettableStatus::Enabled, edited).await {
@@ -173,7 +178,17 @@ async fn switch_patiently<A: WriteApi>(
 ) -> Result<LiveJob, Outcome> {
     for _ in 0..MOST_THROTTLED_TRIES {
         match switch(run, id, status, &before).await {
-            Err(Throttled) => before = read::job(run, id).await?,
+            Err(Throttled) => {
+                // The wait may have been long, and what is armed must be what was looked at.
+                let now = read::job(run, id).await?;
+                let moved = verify::moved_at_all(&before.normalised, &now.normalised);
+                if !moved.is_empty() {
+                    let words = "the job was edited by somebody else at the same time";
+                    let edit = Some(now.last_edit());
+                    return Err(Outcome { fields: moved, edit, ..Outcome::said(OutcomeKind::Stale, words) });
+                }
+                before = now;
+            }
             Ok(outcome) => {
                 return match (outcome.kind, &outcome.read_back) {
                     (OutcomeKind::Applied, Some(job)) => Ok(LiveJob::new(job.clone())),

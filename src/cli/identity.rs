@@ -63,20 +63,25 @@ impl Request<'_> {
     /// Refuses names on the command line that mean nothing here, before any call is made.
     pub(super) fn check_names(&self, inventory: &Inventory) -> Result<(), Failure> {
         let keys: Vec<&str> = inventory.summaries.iter().map(|summary| summary.key.as_str()).collect();
-        let PlanningArgs { allow_create, allow_run_once, allow_script_loss, .. } = self.planning;
-        let flags = [
-            ("--allow-create", allow_create),
-            ("--allow-run-once", allow_run_once),
-            ("--allow-script-loss", allow_script_loss),
-        ];
-        for (flag, given) in flags {
-            let Some(key) = given.iter().find(|key| !keys.contains(&key.as_str())) else { continue };
-            let message = format!("{flag} `{key}` is the key of no manifest");
-            let help = nearest(key, keys.iter().copied()).map_or_else(
+        let help = |key: &str| {
+            nearest(key, keys.iter().copied()).map_or_else(
                 || "it takes the key of a manifest".to_owned(),
                 |near| format!("did you mean `{near}`?"),
-            );
-            return Err(Failure::Error(vec![message], Some(help)));
+            )
+        };
+        let PlanningArgs { allow_create, allow_run_once, allow_script_loss, .. } = self.planning;
+        let unknown = |key: &&String| !keys.contains(&key.as_str());
+        if let Some(key) = allow_create.iter().find(unknown) {
+            let message = format!("--allow-create `{key}` is the key of no manifest");
+            return Err(Failure::Error(vec![message], Some(help(key))));
+        }
+        // These may stand in a pipeline for good, after the manifest went; without effect they do no harm.
+        for (flag, given) in
+            [("--allow-run-once", allow_run_once), ("--allow-script-loss", allow_script_loss)]
+        {
+            for key in given.iter().filter(unknown) {
+                self.terminal.note(&format!("{flag} `{key}` is the key of no manifest; {}", help(key)));
+            }
         }
         match &self.planning.base {
             Some(reference) => base::resolve(&self.settings.root, reference).map(|_| ()).map_err(base_failed),
@@ -192,7 +197,10 @@ impl Request<'_> {
             if *binding != Binding::Missing || self.planning.allow_create.contains(&summary.key) {
                 continue;
             }
-            let (bound, create) = (ledger.bound(&summary.key), ledger.sent_create(&summary.key));
+            let bound = ledger.bound(&summary.key);
+            let create = ledger
+                .sent_create(&summary.key)
+                .or_else(|| ledger.sent_create_of(identity.name, identity.platform));
             let declared = match (bound, &base) {
                 (Some(_), _) => None,
                 (None, Some(base)) => base.as_ref().and_then(|base| base.declared(&summary.key)),

@@ -105,8 +105,11 @@ impl Request<'_> {
             }
         }
         judged.sort_by(|(a, _), (b, _)| a.key.cmp(&b.key));
-        let policy =
-            PrunePolicy { owner_is_set: self.settings.owner_is_set(), most: self.planning.max_deletes };
+        let policy = PrunePolicy {
+            owner_is_set: self.settings.owner_is_set(),
+            folder_is_usual: self.settings.jobs_folder_is_usual(),
+            most: self.planning.max_deletes,
+        };
         builder.prune(policy, &details.stamps(), look.rows, &judged);
         Ok(gone)
     }
@@ -116,12 +119,14 @@ impl Request<'_> {
         let (keys, managed) = (look.keys(), look.managed());
         let mut candidates: BTreeMap<String, Candidate> = BTreeMap::new();
         for (key, bound) in look.ledger.orphans(&keys) {
+            // Its manifest may have had several keys, one after the other, and been protected under one of them.
+            let was_protected = candidates.get(&bound.id).is_some_and(|known| known.is_protected);
             let candidate = Candidate {
                 key: key.to_owned(),
                 id: bound.id.clone(),
                 name: bound.name.clone(),
                 platform: bound.platform(),
-                is_protected: bound.protect,
+                is_protected: bound.protect || was_protected,
                 evidence: Evidence::Ledger,
                 place: self.nowhere(),
             };

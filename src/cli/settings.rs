@@ -26,6 +26,8 @@ pub(super) struct Settings {
     pub(super) root: PathBuf,
     /// The manifest folder.
     pub(super) jobs: PathBuf,
+    /// Whether that is the one that the configuration names.
+    jobs_folder_is_usual: bool,
     /// Where state is kept.
     pub(super) state_dir: PathBuf,
     /// The owner in our stamps.
@@ -130,6 +132,9 @@ impl Settings {
             (None, Some(configured)) => base.join(configured),
             (None, None) => base.join(".patchctl"),
         };
+        let usual_jobs = base.join(config.jobs.as_deref().unwrap_or("jobs.d"));
+        let resolved = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+        let jobs_folder_is_usual = resolved(&jobs) == resolved(&usual_jobs);
         let record = config.record.as_ref().map(|path| base.join(path));
         let root = repository(&jobs, config_path.as_deref().and_then(Path::parent), &current);
         let folder = root.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -143,6 +148,7 @@ impl Settings {
             current,
             root,
             jobs,
+            jobs_folder_is_usual,
             state_dir,
             owner: config.owner.unwrap_or_else(|| config::owner_of_folder(&folder)),
             customer_id: config.customer_id.map(|id| id.to_ascii_lowercase()),
@@ -158,6 +164,11 @@ impl Settings {
     /// A path as messages show it: from the current folder where it lies in it, with forward slashes.
     pub(super) fn shown(&self, path: &Path) -> String {
         shown(path, &self.current)
+    }
+
+    /// Whether the manifests are those of the folder that the configuration names, or of `jobs.d` where it names none.
+    pub(super) fn jobs_folder_is_usual(&self) -> bool {
+        self.jobs_folder_is_usual
     }
 
     /// Whether the owner was chosen, and does not follow from a folder's name.

@@ -186,6 +186,11 @@ fn value(row: &'static Member, path: &str) -> Map<String, Value> {
             {"enum": names},
             {"type": ["string", "null"], "pattern": format!("^$|{}", choice(names))},
         ]}),
+        // The status decides between two calls, so nothing else is let through.
+        Type::OpenChoice(names) if row.owner == Owner::Status => json!({"anyOf": [
+            {"enum": names},
+            {"type": "string", "pattern": choice(names)},
+        ]}),
         Type::OpenChoice(names) => json!({"anyOf": [{"enum": names}, {"type": ["string", "null"]}]}),
         Type::Bool => json!({"type": ["boolean", "null"]}),
         Type::Integer(low, high, _) if page::range_is_firm(row) && high < i64::MAX => {

@@ -275,7 +275,11 @@ impl<'a> Decoder<'a> {
         // A text that would be taken for an id which is not known yet is no id.
         let is_forged = matches!(row.kind, Type::Job)
             && node.value.as_str().is_some_and(|text| Placeholder::parse(text.trim()).is_some());
-        if is_forged || is_blank_of_another_kind(row, &node.value) {
+        // A job is armed or it is not, and no third thing may be taken for one of the two.
+        let is_no_status = is_status(row)
+            && (matches!(node.value, Value::Null)
+                || node.value.as_str().is_some_and(|text| text.trim().is_empty()));
+        if is_forged || is_no_status || is_blank_of_another_kind(row, &node.value) {
             self.mismatch(row, node, pointer, &canonical::expectation(row));
             return None;
         }
@@ -297,10 +301,11 @@ impl<'a> Decoder<'a> {
         });
         let at = culprit.unwrap_or(node);
         let place = self.place(at.span);
-        let verb = if mismatch.tolerable { "is usually" } else { "must be" };
+        let is_tolerable = mismatch.tolerable && !is_status(row);
+        let verb = if is_tolerable { "is usually" } else { "must be" };
         let message =
             format!("`{}` {verb} {}, found {}", dotted(pointer), mismatch.expected, at.value.describe());
-        if mismatch.tolerable {
+        if is_tolerable {
             let diagnostic = Diagnostic::warning("unusual-value", message).at(place, "sent as it is");
             self.push(diagnostic);
             return Some(json);
@@ -439,6 +444,12 @@ impl<'a> Decoder<'a> {
             ),
         }
     }
+}
+
+/// Whether a row is the status, which is never sent as it stands: it decides between two calls, and whatever is not
+/// `Disabled` would arm the job.
+fn is_status(row: &Member) -> bool {
+    row.owner == Owner::Status
 }
 
 /// Whether this is the empty value of another kind, which `canonical` takes for none because API answers hold such.

@@ -30,6 +30,9 @@ pub enum Prune {
 pub struct PrunePolicy {
     /// Whether the owner stands in the configuration: one that follows a folder's name may be somebody else's.
     pub owner_is_set: bool,
+    /// Whether the manifests are those of the folder that the configuration names: earlier runs and stamps may be
+    /// about others.
+    pub folder_is_usual: bool,
     /// The most jobs that may go in one run, as allowed for this once; `None` for the usual threshold.
     pub most: Option<usize>,
 }
@@ -194,6 +197,11 @@ impl Judge<'_> {
         if !self.policy.is_whole {
             let reason = "--only selects some manifests".to_owned();
             return Some((reason, "run it without --only".to_owned()));
+        }
+        if !self.prune.folder_is_usual {
+            let reason =
+                "--jobs names another folder than patchctl.yaml, and its manifest may be there".to_owned();
+            return Some((reason, "run it without --jobs, or set `jobs` in patchctl.yaml".to_owned()));
         }
         if candidate.is_protected {
             let reason = "its manifest said `protect: true`".to_owned();

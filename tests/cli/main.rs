@@ -7,6 +7,7 @@
 //! machine, what is said, and how the run ends. A module per command; `support` holds what they share.
 
 mod apply;
+mod bad_days;
 mod blocked;
 mod calls;
 mod faults;

@@ -52,6 +52,16 @@ pub(crate) fn faithful(dice: &mut Dice, live: &Value, scripts: ScriptMembers) ->
     for name in ["name", "platform"] {
         spec.insert(name.to_owned(), live[name].clone());
     }
+    // A manifest says whether the job is armed, and nothing else of its status.
+    if spec.contains_key("status") {
+        match live["status"].as_str() {
+            Some(status) => {
+                let declared = if status.eq_ignore_ascii_case("Disabled") { "Disabled" } else { "Enabled" };
+                spec.insert("status".to_owned(), declared.into());
+            }
+            None => drop(spec.shift_remove("status")),
+        }
+    }
     spec
 }
 
