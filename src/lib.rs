@@ -39,6 +39,7 @@ pub mod base;
 pub mod cli;
 pub mod details;
 pub mod inventory;
+pub mod journal;
 pub mod ledger;
 pub mod load;
 pub mod simulator;

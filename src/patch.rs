@@ -243,43 +243,64 @@ fn declared_block(rows: &'static [Member], declared: &Map<String, Value>) -> Map
 /// # Errors
 /// The digest whose content is not there.
 pub fn with_contents(body: &Value, scripts: &Scripts) -> Result<Value, String> {
-    fn inner(rows: &'static [Member], value: &mut Value, scripts: &Scripts) -> Result<(), String> {
-        let Some(members) = value.as_object_mut() else { return Ok(()) };
-        for row in rows {
-            let Some(value) = members.get_mut(row.name) else { continue };
-            match row.kind {
-                Type::Script => {
-                    if let Some(digest) = script::declared_digest(value) {
-                        let content = scripts.content(digest).ok_or_else(|| digest.to_owned())?;
-                        *value = base64::engine::general_purpose::STANDARD.encode(content).into();
-                    }
-                }
-                Type::Object(rows) => inner(rows, value, scripts)?,
-                Type::List(rows, _) => {
-                    for item in value.as_array_mut().into_iter().flatten() {
-                        inner(rows, item, scripts)?;
-                    }
-                }
-                Type::Text
-                | Type::Uuid
-                | Type::Job
-                | Type::Choice(_)
-                | Type::OpenChoice(_)
-                | Type::Bool
-                | Type::Integer(..)
-                | Type::WeekDays
-                | Type::WeekDay
-                | Type::DateTime
-                | Type::Set(_)
-                | Type::Addresses
-                | Type::Any => {}
-            }
+    let mut body = body.clone();
+    each_script(JOB, &mut body, &mut |value| -> Result<(), String> {
+        if let Some(digest) = script::declared_digest(value) {
+            let content = scripts.content(digest).ok_or_else(|| digest.to_owned())?;
+            *value = base64::engine::general_purpose::STANDARD.encode(content).into();
         }
         Ok(())
-    }
-    let mut body = body.clone();
-    inner(JOB, &mut body, scripts)?;
+    })?;
     Ok(body)
+}
+
+/// The same job or body without the contents of scripts: what is no storage path stands in it as digest and size.
+pub fn without_contents(body: &Value) -> Value {
+    let mut body = body.clone();
+    let masked: Result<(), std::convert::Infallible> = each_script(JOB, &mut body, &mut |value| {
+        if let Some(text) = value.as_str().filter(|text| !text.is_empty() && !script::is_storage_path(text)) {
+            *value = Scripts::default().keep(text.as_bytes());
+        }
+        Ok(())
+    });
+    match masked {
+        Ok(()) => body,
+    }
+}
+
+/// Calls a function with every script of a job or body.
+fn each_script<E>(
+    rows: &'static [Member],
+    value: &mut Value,
+    act: &mut impl FnMut(&mut Value) -> Result<(), E>,
+) -> Result<(), E> {
+    let Some(members) = value.as_object_mut() else { return Ok(()) };
+    for row in rows {
+        let Some(value) = members.get_mut(row.name) else { continue };
+        match row.kind {
+            Type::Script => act(value)?,
+            Type::Object(rows) => each_script(rows, value, act)?,
+            Type::List(rows, _) => {
+                for item in value.as_array_mut().into_iter().flatten() {
+                    each_script(rows, item, act)?;
+                }
+            }
+            Type::Text
+            | Type::Uuid
+            | Type::Job
+            | Type::Choice(_)
+            | Type::OpenChoice(_)
+            | Type::Bool
+            | Type::Integer(..)
+            | Type::WeekDays
+            | Type::WeekDay
+            | Type::DateTime
+            | Type::Set(_)
+            | Type::Addresses
+            | Type::Any => {}
+        }
+    }
+    Ok(())
 }
 
 /// Whether a row's content can not be read back.

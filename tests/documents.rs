@@ -184,7 +184,9 @@ fn links_between_the_pages_lead_somewhere() {
         "CHANGELOG.md",
         "docs/errors.md",
         "docs/import.md",
+        "docs/journal.md",
         "docs/json.md",
+        "docs/lifecycle.md",
         "docs/manifest.md",
         "docs/simulator.md",
     ];

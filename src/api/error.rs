@@ -331,6 +331,10 @@ pub enum WriteError {
     /// 5xx, or a success without a body.
     #[error("the write was sent, and no readable answer came")]
     Unclear(#[source] ApiError),
+    /// It was not sent because it could not be written down before; comes from the journal of a run, never from a
+    /// gateway.
+    #[error("it could not be written down in the state folder what is about to be sent")]
+    NotNoted(#[source] std::io::Error),
 }
 
 impl WriteError {
@@ -339,6 +343,11 @@ impl WriteError {
         match self {
             Self::NotSent(cause) | Self::Refused(cause) | Self::Unclear(cause) => cause.help(),
             Self::Throttled { .. } => "nothing was changed: run it again later".to_owned(),
+            Self::NotNoted(_) => {
+                "nothing was sent: were the answer lost, the next run would not know of it; mend the state folder \
+                 (--state-dir)"
+                    .to_owned()
+            }
         }
     }
 }

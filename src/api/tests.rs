@@ -430,6 +430,7 @@ async fn check_write(reply: Reply, expected: Known) {
                 WriteError::Unclear(_) => Known::Unclear,
                 WriteError::Throttled { .. } => Known::Throttled,
                 WriteError::NotSent(error) => panic!("{error:?}"),
+                WriteError::NotNoted(error) => panic!("{error:?}"),
             }
         }
     };

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::lists::{self, Lists};
 use super::read::{self, Settling};
+use super::send::{self, Body, Target};
 use super::update::{refused, shows, stamp_note};
 use super::{MOST_THROTTLED_TRIES, Run, chain, interrupted, throttled};
 use crate::api::{WriteApi, WriteError};
@@ -48,20 +49,7 @@ impl<A: WriteApi> Create<'_, A> {
             if interrupt.is_asked() {
                 return interrupted();
             }
-            if let Err(error) = (self.run.note_create)(self.change) {
-                if Overtaken::is(&error) {
-                    return Outcome::said(OutcomeKind::Stale, error.to_string())
-                        .helped("nothing was sent; run plan again, in a few minutes if the list lags");
-                }
-                let words = "it could not be written down that the job is about to be made".to_owned();
-                let outcome = Outcome::plain(OutcomeKind::Failed);
-                return Outcome { error: vec![words, error.to_string()], ..outcome }.helped(
-                    "nothing was sent: were the answer lost, the next run might make a second job; mend the state \
-                     folder (--state-dir)",
-                );
-            }
-            interrupt.write(&self.change.key);
-            let outcome = match self.run.api.create_job(&body).await {
+            let outcome = match send::create(self.run, self.change, self.basis, &body).await {
                 Ok(answer) => match answer.get("id").and_then(Value::as_str) {
                     Some(id) => self.read_back(&id.to_ascii_lowercase()).await,
                     None => {
@@ -74,7 +62,13 @@ impl<A: WriteApi> Create<'_, A> {
                     lists.forget(platform);
                     continue;
                 }
-                Err(error @ (WriteError::NotSent(_) | WriteError::Refused(_))) => refused(&error),
+                Err(WriteError::NotNoted(error)) if Overtaken::is(&error) => {
+                    Outcome::said(OutcomeKind::Stale, error.to_string())
+                        .helped("nothing was sent; run plan again, in a few minutes if the list lags")
+                }
+                Err(error @ (WriteError::NotSent(_) | WriteError::Refused(_) | WriteError::NotNoted(_))) => {
+                    refused(&error)
+                }
                 Err(error @ WriteError::Unclear(_)) => self.settle(platform, &known, chain(&error)).await,
             };
             if let Some(row) = outcome.read_back.as_ref().and_then(ListRow::read) {
@@ -102,15 +96,16 @@ impl<A: WriteApi> Create<'_, A> {
 
     /// The body that the plan showed, with the contents of its scripts.
     #[expect(clippy::result_large_err, reason = "once per step, and the outcome is returned as it is")]
-    fn body(&self) -> Result<Value, Outcome> {
+    fn body(&self) -> Result<Body, Outcome> {
         let broken = |words: String| {
             Outcome::said(OutcomeKind::Failed, words).helped("please report this; nothing was written")
         };
         let Some(request) = &self.change.request else {
             return Err(broken("internal error: a new job without its request".to_owned()));
         };
-        patch::with_contents(&request.body, self.run.scripts)
-            .map_err(|digest| broken(format!("internal error: no script has the digest {digest}")))
+        let sent = patch::with_contents(&request.body, self.run.scripts)
+            .map_err(|digest| broken(format!("internal error: no script has the digest {digest}")))?;
+        Ok(Body { shown: request.body.clone(), sent })
     }
 
     /// Reads a job that the server says it made, again while it is not there yet.
@@ -203,7 +198,11 @@ impl<A: WriteApi> Create<'_, A> {
             description: Some(&description),
         };
         let body = patch::update(self.run.plan.envelope, update);
-        let sent = self.run.api.update_job(&id, &body).await;
+        let target = Target { change: self.change, id: &id, before: &now };
+        let basis = Basis { stamp: stamp.clone(), ..self.basis.clone() };
+        // Nothing of it is new: scripts stand in it as paths.
+        let body = Body { shown: patch::without_contents(&body), sent: body };
+        let sent = send::update(self.run, target, &basis, &body).await;
         let read = read::job(self.run, &id).await;
         match (sent, read) {
             (_, Ok(mended)) if !verify::moved_at_all(&now.normalised, &mended.normalised).is_empty() => {

@@ -3,6 +3,7 @@
 use super::lists::Lists;
 use super::read::{self, Settling};
 use super::results::{self, JobResult};
+use super::send::{self, Target};
 use super::update::refused;
 use super::{MOST_THROTTLED_TRIES, Run, chain, interrupted, is_deleted, throttled};
 use crate::api::{WriteApi, WriteError};
@@ -45,8 +46,8 @@ impl<A: WriteApi> Delete<'_, A> {
             if interrupt.is_asked() {
                 return interrupted();
             }
-            interrupt.write(&self.change.key);
-            let outcome = match self.run.api.delete_jobs(&[self.id]).await {
+            let target = Target { change: self.change, id: self.id, before: &fresh };
+            let outcome = match send::delete(self.run, target).await {
                 Ok(answer) => match results::of_job(&answer, self.id) {
                     JobResult::Success => self.read_back(Vec::new()).await,
                     JobResult::Failure(words) => Outcome {
@@ -60,7 +61,9 @@ impl<A: WriteApi> Delete<'_, A> {
                     interrupt.rest();
                     continue;
                 }
-                Err(error @ (WriteError::NotSent(_) | WriteError::Refused(_))) => refused(&error),
+                Err(error @ (WriteError::NotSent(_) | WriteError::Refused(_) | WriteError::NotNoted(_))) => {
+                    refused(&error)
+                }
                 Err(error @ WriteError::Unclear(_)) => self.read_back(chain(&error)).await,
             };
             if outcome.kind == OutcomeKind::Applied {

@@ -10,6 +10,7 @@ mod interrupt;
 mod lists;
 mod read;
 mod results;
+mod send;
 mod status;
 mod unlock;
 mod update;
@@ -22,6 +23,7 @@ use serde_json::Value;
 
 pub use self::interrupt::Interrupt;
 use self::lists::Lists;
+pub use self::send::Journal;
 use crate::api::WriteApi;
 use crate::plan::{self, Action, Basis, Change, Outcome, OutcomeKind, Plan};
 use crate::script::Scripts;
@@ -44,8 +46,10 @@ pub struct Run<'a, A> {
     pub settle_time: Duration,
     /// The time, in milliseconds since 1970-01-01 UTC.
     pub now: fn() -> i64,
-    /// Writes down that a create is about to be sent, so that whatever happens after, the next run knows of it.
-    pub note_create: &'a (dyn Fn(&Change) -> std::io::Result<()> + Sync),
+    /// What is told of each call before it is sent, so that whatever happens after, the next run knows of it.
+    pub journal: &'a dyn Journal,
+    /// How many steps may fail before the rest is skipped; `None` is no limit, 0 counts as 1.
+    pub max_failures: Option<usize>,
 }
 
 // Not derived: the API need not be copied for its borrow to be.
@@ -74,8 +78,10 @@ pub async fn apply<A: WriteApi>(run: Run<'_, A>, mut tell: impl FnMut(&Change, &
     let mut progress = Progress::default();
     let mut failed_steps: BTreeSet<String> = BTreeSet::new();
     let mut stopped: Option<String> = None;
+    let mut n_failures = 0;
     for change in &run.plan.changes {
-        let outcome = if let Some(guard) = run.plan.guard.as_ref().filter(|_| change.action.writes()) {
+        let n_calls = run.api.calls().total();
+        let mut outcome = if let Some(guard) = run.plan.guard.as_ref().filter(|_| change.action.writes()) {
             Outcome::said(OutcomeKind::Held, guard.reason.clone()).helped(guard.help.clone())
         } else if let Some(reason) = &stopped {
             Outcome::said(OutcomeKind::Skipped, reason.clone())
@@ -101,12 +107,21 @@ pub async fn apply<A: WriteApi>(run: Run<'_, A>, mut tell: impl FnMut(&Change, &
             stopped =
                 Some(format!("stopped, because the write to `{}` changed what was not sent", change.key));
         }
+        n_failures += usize::from(outcome.kind.is_failure());
+        if stopped.is_none() && outcome.kind.is_failure() && run.max_failures.is_some_and(|n| n_failures >= n)
+        {
+            let failures =
+                if n_failures == 1 { "1 failure".to_owned() } else { format!("{n_failures} failures") };
+            stopped = Some(format!("stopped after {failures}, the last of them `{}`", change.step()));
+        }
         if !matches!(outcome.kind, OutcomeKind::Applied | OutcomeKind::Unchanged) {
             failed_steps.insert(change.step());
         }
         if let Some(job) = &outcome.read_back {
             progress.made.insert(change.key.clone(), LiveJob::new(job.clone()));
         }
+        outcome.n_calls = run.api.calls().total().saturating_sub(n_calls);
+        run.journal.outcome(change, &outcome);
         tell(change, &outcome);
         outcomes.push(outcome);
     }

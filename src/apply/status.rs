@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::read::{self, Settling};
 use super::results::{self, JobResult};
+use super::send::{self, Noting, Target};
 use super::update::refused;
 use super::{MOST_THROTTLED_TRIES, Run, chain, interrupted, throttled};
 use crate::api::{SettableStatus, WriteApi, WriteError};
@@ -50,8 +51,8 @@ impl<A: WriteApi> Status<'_, A> {
             if self.run.interrupt.is_asked() {
                 return interrupted();
             }
-            self.run.interrupt.write(&self.change.key);
-            match switch(self.run, self.id, status, &fresh).await {
+            let target = Target { change: self.change, id: self.id, before: &fresh };
+            match switch(self.run, target, status, Noting::Must).await {
                 Err(Throttled) => self.run.interrupt.rest(),
                 Ok(outcome) => return outcome,
             }
@@ -95,11 +96,12 @@ impl<A: WriteApi> Status<'_, A> {
 /// Sends one change of a status and settles it.
 pub(super) async fn switch<A: WriteApi>(
     run: Run<'_, A>,
-    id: &str,
+    target: Target<'_>,
     status: SettableStatus,
-    before: &LiveJob,
+    noting: Noting,
 ) -> Result<Outcome, Throttled> {
-    let outcome = match run.api.set_status(status, &[id]).await {
+    let Target { id, before, .. } = target;
+    let outcome = match send::set_status(run, target, status, noting).await {
         Ok(answer) => match results::of_job(&answer, id) {
             JobResult::Success => read_back(run, id, status, before, Vec::new()).await,
             JobResult::Failure(words) => Outcome {
@@ -110,7 +112,9 @@ pub(super) async fn switch<A: WriteApi>(
             JobResult::Unknown(words) => read_back(run, id, status, before, vec![words]).await,
         },
         Err(WriteError::Throttled { .. }) => return Err(Throttled),
-        Err(error @ (WriteError::NotSent(_) | WriteError::Refused(_))) => refused(&error),
+        Err(error @ (WriteError::NotSent(_) | WriteError::Refused(_) | WriteError::NotNoted(_))) => {
+            refused(&error)
+        }
         Err(error @ WriteError::Unclear(_)) => read_back(run, id, status, before, chain(&error)).await,
     };
     Ok(outcome)

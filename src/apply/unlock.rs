@@ -8,9 +8,10 @@ use serde_json::Value;
 
 use super::lists::Lists;
 use super::read;
+use super::send::{self, Body, Noting};
 use super::status::{Throttled, switch, words};
 use super::update::{Update, refused};
-use super::{MOST_THROTTLED_TRIES, Run, chain, throttled};
+use super::{MOST_THROTTLED_TRIES, chain, throttled};
 use crate::api::{SettableStatus, WriteApi, WriteError};
 use crate::job::rules;
 use crate::normalise;
@@ -25,7 +26,7 @@ const SAFE_DISTANCE_MS: i64 = 4 * 60 * 60 * 1_000;
 pub(super) async fn edit<A: WriteApi>(
     update: &Update<'_, A>,
     before: &LiveJob,
-    body: &Value,
+    body: &Body,
     error: &WriteError,
     lists: &mut Lists,
 ) -> Outcome {
@@ -76,7 +77,7 @@ pub(super) async fn edit<A: WriteApi>(
         return blocked(words)
             .helped("nothing was written; apply again after the run, or disable the job first");
     }
-    let disabled = match switch_patiently(run, update.id, SettableStatus::Disabled, unchanged).await {
+    let disabled = match switch_patiently(update, SettableStatus::Disabled, unchanged).await {
         Ok(job) => job,
         Err(outcome) if outcome.kind == OutcomeKind::Failed => {
             let words = outcome.error.join(": ");
@@ -102,7 +103,7 @@ pub(super) async fn edit<A: WriteApi>(
         return Outcome { kind, notes: outcome.notes.iter().cloned().chain([note]).collect(), ..outcome };
     }
     let edited = outcome.read_back.clone().map_or(disabled, LiveJob::new);
-    match switch_patiently(run, update.id, SettableStatus::Enabled, edited).await {
+    match switch_patiently(update, SettableStatus::Enabled, edited).await {
         Ok(job) => {
             let note = if is_done {
                 "disabled, edited and enabled again: the API does not let this job be edited while it is Enabled"
@@ -130,18 +131,18 @@ async fn edit_disabled<A: WriteApi>(
     update: &Update<'_, A>,
     disabled: &LiveJob,
     before: &LiveJob,
-    body: &Value,
+    body: &Body,
 ) -> Outcome {
     if let Some(outcome) = edited_meanwhile(before, disabled) {
         return outcome;
     }
     let mut body = body.clone();
     // A whole job carries its status; a server that heeds it there must not arm the job before its content is right.
-    if let Some(status) = body.get_mut("status") {
+    for status in [&mut body.shown, &mut body.sent].into_iter().filter_map(|body| body.get_mut("status")) {
         *status = SettableStatus::Disabled.as_str().into();
     }
     for _ in 0..MOST_THROTTLED_TRIES {
-        return match update.run.api.update_job(update.id, &body).await {
+        return match send::update(update.run, update.target(disabled), update.basis, &body).await {
             Ok(_) => update.read_back(disabled).await,
             // Nothing was done; the read sits the wait out, and finds who used it.
             Err(WriteError::Throttled { .. }) => match read::job(update.run, update.id).await {
@@ -151,7 +152,9 @@ async fn edit_disabled<A: WriteApi>(
                 },
                 Err(outcome) => outcome,
             },
-            Err(error @ (WriteError::NotSent(_) | WriteError::Refused(_))) => refused(&error),
+            Err(error @ (WriteError::NotSent(_) | WriteError::Refused(_) | WriteError::NotNoted(_))) => {
+                refused(&error)
+            }
             Err(error @ WriteError::Unclear(_)) => update.settle(disabled, &error).await,
         };
     }
@@ -171,13 +174,15 @@ fn edited_meanwhile(before: &LiveJob, now: &LiveJob) -> Option<Outcome> {
 
 /// Changes the status; where the rate limit turns the call away, again after a read that sits the wait out.
 async fn switch_patiently<A: WriteApi>(
-    run: Run<'_, A>,
-    id: &str,
+    update: &Update<'_, A>,
     status: SettableStatus,
     mut before: LiveJob,
 ) -> Result<LiveJob, Outcome> {
+    let (run, id) = (update.run, update.id);
+    // A job that was disabled for its edit must not stay so because of a full disk.
+    let noting = if status == SettableStatus::Enabled { Noting::May } else { Noting::Must };
     for _ in 0..MOST_THROTTLED_TRIES {
-        match switch(run, id, status, &before).await {
+        match switch(run, update.target(&before), status, noting).await {
             Err(Throttled) => {
                 // The wait may have been long, and what is armed must be what was looked at.
                 let now = read::job(run, id).await?;

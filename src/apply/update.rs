@@ -1,9 +1,8 @@
 //! Changing members of a job.
 
-use serde_json::Value;
-
 use super::lists::Lists;
 use super::read::{self, Settling};
+use super::send::{self, Body, Target};
 use super::{MOST_THROTTLED_TRIES, Run, chain, interrupted, throttled, unlock};
 use crate::api::{ApiError, WriteApi, WriteError};
 use crate::diff::FieldChange;
@@ -42,8 +41,7 @@ impl<A: WriteApi> Update<'_, A> {
             if interrupt.is_asked() {
                 return interrupted();
             }
-            interrupt.write(&self.change.key);
-            return match self.run.api.update_job(self.id, &body).await {
+            return match send::update(self.run, self.target(&fresh), self.basis, &body).await {
                 // The answer may be an echo of the request (REFERENCE 9), so only a read of its own proves anything.
                 Ok(_) => self.read_back(&fresh).await,
                 // Nothing was done. The wait is sat out by the next read, so that what is compared is never old.
@@ -57,11 +55,18 @@ impl<A: WriteApi> Update<'_, A> {
                 {
                     unlock::edit(self, &fresh, &body, &error, lists).await
                 }
-                Err(error @ (WriteError::NotSent(_) | WriteError::Refused(_))) => refused(&error),
+                Err(error @ (WriteError::NotSent(_) | WriteError::Refused(_) | WriteError::NotNoted(_))) => {
+                    refused(&error)
+                }
                 Err(error @ WriteError::Unclear(_)) => self.settle(&fresh, &error).await,
             };
         }
         throttled()
+    }
+
+    /// The job, as it was read just before a write to it.
+    pub(super) fn target<'t>(&'t self, before: &'t LiveJob) -> Target<'t> {
+        Target { change: self.change, id: self.id, before }
     }
 
     /// Reads the job after a write, again while the answer may be an old copy.
@@ -142,7 +147,7 @@ impl<A: WriteApi> Update<'_, A> {
 
     /// The body to send, made from the job as it is now; it must be the one that the plan showed.
     #[expect(clippy::result_large_err, reason = "once per step, and the outcome is returned as it is")]
-    fn body(&self, fresh: &LiveJob) -> Result<Value, Outcome> {
+    fn body(&self, fresh: &LiveJob) -> Result<Body, Outcome> {
         if let Some(outcome) = read::taken_away(fresh, &self.basis.owner) {
             return Err(outcome);
         }
@@ -189,10 +194,14 @@ impl<A: WriteApi> Update<'_, A> {
             return Err(Outcome { edit: Some(edit), ..Outcome::said(OutcomeKind::Stale, words) }
                 .helped("nothing was written; run plan again"));
         }
-        patch::with_contents(&body, self.run.scripts).map_err(|digest| {
-            Outcome::said(OutcomeKind::Failed, format!("internal error: no script has the digest {digest}"))
-                .helped("please report this; nothing was written")
-        })
+        match patch::with_contents(&body, self.run.scripts) {
+            Ok(sent) => Ok(Body { shown: patch::without_contents(&body), sent }),
+            Err(digest) => {
+                let words = format!("internal error: no script has the digest {digest}");
+                Err(Outcome::said(OutcomeKind::Failed, words)
+                    .helped("please report this; nothing was written"))
+            }
+        }
     }
 
     fn judge(&self, before: &LiveJob, now: &LiveJob) -> Outcome {

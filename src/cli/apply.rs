@@ -4,14 +4,16 @@
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::Poll;
 
 use serde_json::Value;
 
 use super::args::{ApplyArgs, Arguments, Output};
+use super::audit::{self, Audit};
 use super::cost;
 use super::identity::ids_to_write;
+use super::journal::{self, About, RunJournal};
 use super::planning::{Made, Request};
 use super::session::{Failure, Session};
 use super::settings::Settings;
@@ -22,7 +24,7 @@ use crate::apply::{self, Interrupt, Run};
 use crate::base::Commit;
 use crate::details::Details;
 use crate::inventory::Inventory;
-use crate::plan::{Action, Change, Outcome, OutcomeKind, Plan};
+use crate::plan::{Action, Outcome, OutcomeKind, Plan};
 use crate::render;
 use crate::render::text::{clean, count};
 use crate::terminal::Terminal;
@@ -58,7 +60,12 @@ async fn plan_and_apply(
             help.to_owned(),
         ));
     }
+    audit::check(arguments, args)?;
     let settings = Settings::resolve(common)?;
+    let run = journal::run_id();
+    let lock_wait = args.lock_wait.unwrap_or_default();
+    // Before anything is read, so that the plan is not from before another run's writes.
+    let _lock = journal::lock(&settings, &run, lock_wait, terminal).await?;
     let record = record::load(&settings)?;
     let request = Request {
         settings: &settings,
@@ -70,6 +77,8 @@ async fn plan_and_apply(
     };
     // Before the manifests are read, so that what is recorded is what they were read at.
     let head = request.clean_head();
+    let commit = head.as_ref().map(Commit::id);
+    let mut audit = Audit::open(args, &run, commit)?;
     let inventory = request.take_inventory()?;
     let session = Session::open(&settings, &args.planning, terminal).await?;
     let known = || session.client.simulator_updates();
@@ -77,9 +86,14 @@ async fn plan_and_apply(
     let n_cached = made.as_ref().map_or(0, |made| made.n_cached);
     let exit = match made {
         Ok(mut made) => {
-            let after =
-                After { request, inventory: &inventory, head: head.as_ref(), writes_ids: args.write_ids };
-            carry_out(&mut made, &session, &settings, arguments, args, after, terminal).await
+            let after = After {
+                request,
+                inventory: &inventory,
+                head: head.as_ref(),
+                writes_ids: args.write_ids,
+                run: &run,
+            };
+            carry_out(&mut made, &session, &settings, arguments, args, after, &mut audit, terminal).await
         }
         Err(failure) => Err(failure),
     };
@@ -96,8 +110,11 @@ struct After<'a> {
     /// The commit that the manifests were read at, if they were as it says.
     head: Option<&'a Commit>,
     writes_ids: bool,
+    /// The run's id.
+    run: &'a str,
 }
 
+#[expect(clippy::too_many_arguments, reason = "all that a run has come to by then, used once")]
 async fn carry_out(
     made: &mut Made,
     session: &Session,
@@ -105,17 +122,20 @@ async fn carry_out(
     arguments: &Arguments,
     args: &ApplyArgs,
     after: After<'_>,
+    audit: &mut Audit,
     terminal: &Terminal,
 ) -> Result<Exit, Failure> {
-    let Made { plan, scripts, details, ledger, bound, n_cached } = made;
+    let Made { plan, scripts, details, ledger, bound, n_cached, unsettled } = made;
     let human = arguments.common.output == Output::Human;
+    // Where the audit has stdout for itself, what is said to people goes the way of remarks.
+    let tell = |text: &str| if audit::takes_stdout(args) { terminal.say(text) } else { terminal.data(text) };
     let calls = session.client.calls().to_string();
     let applying = cost::of_apply(&session.client, plan.calls_needed());
     let applying = (plan.calls_needed() > 0 && plan.guard.is_none()).then_some(applying.as_str());
     let context = render::plan::Context { gateway: &session.gateway, calls: &calls, applying };
     let text = render::plan::plan(plan, context, &terminal.layout());
     if human {
-        terminal.data(&text);
+        tell(&text);
     } else if !args.auto_approve {
         // The question needs the plan beside it, and stdout is for the one JSON document.
         terminal.say(&text);
@@ -127,17 +147,18 @@ async fn carry_out(
         allow_run_once.extend(approve_one_way(plan, &allow_run_once, terminal));
     }
     if human && !plan.changes.is_empty() && !is_stopped {
-        terminal.data("\n");
+        tell("\n");
     }
     let layout = terminal.layout();
     let interrupt = Arc::new(Interrupt::default());
     listen(&interrupt, *terminal).await;
-    // Only the creates of this run write to it, and one at a time.
-    let noted = Mutex::new(&mut *ledger);
-    let note_create = |change: &Change| {
-        let mut ledger = noted.lock().unwrap_or_else(PoisonError::into_inner);
-        ledger.create_sent(&change.key, &change.name, change.platform)
+    let about = About {
+        run: after.run,
+        gateway: &session.identity,
+        owner: &settings.owner,
+        commit: after.head.map(Commit::id),
     };
+    let journal = RunJournal::begin(&settings.state_dir, about, plan, ledger)?;
     let run = Run {
         plan,
         scripts,
@@ -146,15 +167,18 @@ async fn carry_out(
         allow_run_once: &allow_run_once,
         settle_time: args.settle_time(),
         now: || jiff::Timestamp::now().as_millisecond(),
-        note_create: &note_create,
+        journal: &journal,
+        max_failures: args.failures(),
     };
     let outcomes = apply::apply(run, |change, outcome| {
         // The plan said already, and once, why nothing is done.
         if human && !is_stopped {
-            terminal.data(&render::outcome::outcome(change, outcome, &layout));
+            tell(&render::outcome::outcome(change, outcome, &layout));
         }
+        audit.step(change, outcome, terminal);
     })
     .await;
+    journal.end(&outcomes, terminal);
     remember(details, &outcomes, terminal);
     record::keep(settings, plan, &outcomes, terminal);
     after.request.remember_applied(after.inventory, plan, &outcomes, after.head, ledger);
@@ -164,10 +188,12 @@ async fn carry_out(
     });
     let calls = session.client.calls();
     if human {
-        terminal.data(&render::outcome::summary(plan, &outcomes, &calls.to_string(), &layout));
-        terminal.data(&ids.as_ref().map(WrittenIds::text).unwrap_or_default());
+        tell(&render::outcome::summary(plan, &outcomes, &calls.to_string(), &layout));
+        tell(&ids.as_ref().map(WrittenIds::text).unwrap_or_default());
     } else {
         let mut json = render::json::apply(plan, &outcomes, cost::json(&session.client, *n_cached));
+        json["run"] = after.run.into();
+        json["unsettled_runs"] = unsettled.json();
         if let Some(ids) = &ids {
             json["ids"] = ids.json();
         }
@@ -180,7 +206,7 @@ async fn carry_out(
         );
     }
     match exit(plan, &outcomes, interrupt.is_asked()) {
-        Exit::Done if ids.is_some_and(|ids| !ids.is_complete()) => Ok(Exit::Failed),
+        Exit::Done if ids.is_some_and(|ids| !ids.is_complete()) || !audit.is_complete() => Ok(Exit::Failed),
         exit => Ok(exit),
     }
 }

@@ -268,6 +268,12 @@ impl ApplyArgs {
     pub fn settle_time(&self) -> Duration {
         self.settle_time.unwrap_or(DEFAULT_SETTLE_TIME)
     }
+
+    /// How many failures stop the run; `None` is no limit.
+    pub fn failures(&self) -> Option<usize> {
+        let most = self.max_failures.map(|most| usize::try_from(most).unwrap_or(usize::MAX));
+        if self.fail_fast { Some(1) } else { most }
+    }
 }
 
 /// Longest wait that can be allowed: what a gateway asks for beyond it is taken for a mistake anyway.
@@ -314,6 +320,18 @@ pub struct ApplyArgs {
     /// How long a write that does not show yet is read again, such as 30s or 2m; 0 is once only [default: 30s]
     #[arg(long, value_name = "DURATION", value_parser = wait)]
     pub settle_time: Option<Duration>,
+    /// Stop at the first step that fails; the rest is skipped
+    #[arg(long, conflicts_with = "max_failures")]
+    pub fail_fast: bool,
+    /// Stop once this many steps failed; the rest is skipped [default: go on with what does not depend on them]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_failures: Option<u32>,
+    /// How long to wait for another apply with the same state folder, such as 90s or 10m [default: 0, refuse at once]
+    #[arg(long, value_name = "DURATION", value_parser = wait)]
+    pub lock_wait: Option<Duration>,
+    /// Append one JSON line for each step to this file: who, what, and what became of it; - is stdout
+    #[arg(long, value_name = "FILE|-")]
+    pub audit: Option<PathBuf>,
 }
 
 /// Arguments of `import`

@@ -2,11 +2,13 @@
 
 mod apply;
 mod args;
+mod audit;
 mod cost;
 mod doctor;
 mod early;
 mod identity;
 mod import;
+mod journal;
 mod links;
 mod plan;
 mod planning;
@@ -15,6 +17,7 @@ mod record;
 mod session;
 mod settings;
 mod simulator;
+mod unsettled;
 mod validate;
 mod waiting;
 mod write_ids;

@@ -54,7 +54,9 @@ fn show(made: &Made, session: &Session, arguments: &Arguments, terminal: &Termin
         }
         Output::Json => {
             let api = cost::json(&session.client, made.n_cached);
-            terminal.data(&pretty(&render::json::plan(plan, api)));
+            let mut json = render::json::plan(plan, api);
+            json["unsettled_runs"] = made.unsettled.json();
+            terminal.data(&pretty(&json));
         }
     }
 }

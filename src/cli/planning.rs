@@ -22,6 +22,7 @@ use super::pruning;
 use super::session::Failure;
 use super::settings::Settings;
 use super::show;
+use super::unsettled::UnsettledRuns;
 use crate::api::{ApiError, ReadApi, UpdatesKnown};
 use crate::apply::chain;
 use crate::config::Updates;
@@ -67,6 +68,8 @@ pub(super) struct Made {
     pub(super) bound: Vec<(String, String)>,
     /// How many jobs were remembered and not asked for.
     pub(super) n_cached: usize,
+    /// What interrupted runs left open.
+    pub(super) unsettled: UnsettledRuns,
 }
 
 /// Reads all manifests in full, for `validate`.
@@ -233,7 +236,9 @@ impl Request<'_> {
         let bound = selected.iter().zip(&bindings);
         let bound =
             bound.filter_map(|(summary, binding)| Some((summary.key.clone(), binding.id()?.to_owned())));
-        Ok(Made { plan, scripts: made.scripts, details, ledger, bound: bound.collect(), n_cached })
+        let bound = bound.collect();
+        let unsettled = self.settle_runs(&mut plan, &rows, identity, api).await;
+        Ok(Made { plan, scripts: made.scripts, details, ledger, bound, n_cached, unsettled })
     }
 
     /// Plans removals where that was asked for; else returns how many jobs are known to have lost their manifest.

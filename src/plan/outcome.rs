@@ -61,6 +61,14 @@ impl OutcomeKind {
         }
     }
 
+    /// Whether something went wrong, as against something that nobody tried or that stands in the plan already.
+    pub fn is_failure(self) -> bool {
+        match self {
+            Self::Stale | Self::NotConverged | Self::Collateral | Self::Failed | Self::Unsettled => true,
+            Self::Applied | Self::Unchanged | Self::Blocked | Self::Held | Self::Skipped => false,
+        }
+    }
+
     /// Whether the job was written to, or may have been.
     pub fn has_written(self) -> bool {
         match self {
@@ -91,6 +99,8 @@ pub struct Outcome {
     pub read_back: Option<Value>,
     /// The id of the job that the step made.
     pub made: Option<String>,
+    /// How many calls were made for the step.
+    pub n_calls: u64,
 }
 
 impl Outcome {
@@ -105,6 +115,7 @@ impl Outcome {
             edit: None,
             read_back: None,
             made: None,
+            n_calls: 0,
         }
     }
 

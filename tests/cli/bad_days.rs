@@ -94,15 +94,19 @@ fn a_new_job_that_its_own_stamp_damaged_is_not_armed() {
 }
 
 #[test]
-fn a_job_that_another_run_made_since_the_plan_is_not_made_again_though_the_list_lags() {
+fn two_runs_with_one_state_folder_make_one_job_though_the_list_lags() {
     let server = Server::behaving(Vec::new(), Behaviour { list_lag: Lag::Never, ..Behaviour::default() });
     let repo = Repo::empty();
     repo.write("jobs.d/job.yaml", whole("job", ""));
     let ran = repo.run_at_terminal(&server, "patchctl apply", "yes", || {
-        repo.run_at(&server, &["apply", "--auto-approve"]).ends(0);
+        let second = repo.run_at(&server, &["apply", "--auto-approve"]).ends(1);
+        second.complains("is applying with this state folder");
     });
-    assert_eq!(names(&server), ["job"], "{}", ran.stdout);
-    ran.ends(3).says("another run");
+    ran.ends(0);
+    assert_eq!(names(&server), ["job"]);
+    // Nor does the next one, which can not see it in the list.
+    repo.run_at(&server, &["apply", "--auto-approve"]).ends(3);
+    assert_eq!(names(&server), ["job"]);
 }
 
 #[test]

@@ -333,7 +333,7 @@ fn nothing_is_made_that_the_next_run_could_not_know_of() {
     // In the way of the folder.
     repo.write(".patchctl/bindings", "");
     let done = repo.run_at(&server, &APPLY).ends(1);
-    done.says("it could not be written down that the job is about to be made");
+    done.says("it could not be written down in the state folder what is about to be sent");
     assert_eq!(server.take_counts().get("create"), None);
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use patchctl::simulator::{Call, Effect, Fault};
 use serde_json::json;
 
-use crate::support::{LOGIN, Repo, Server, id, live_job};
+use crate::support::{LOGIN, Ran, Repo, Server, id, live_job};
 
 /// What stands between the program and the simulator and can lose an answer on the way.
 struct Line {
@@ -52,7 +52,7 @@ impl Line {
 struct Hanging {
     server: Server,
     line: Line,
-    _repo: Repo,
+    repo: Repo,
     child: Child,
     stderr: BufReader<ChildStderr>,
 }
@@ -71,7 +71,7 @@ impl Hanging {
             assert_eq!(child.try_wait().unwrap(), None, "it ended before it wrote");
             std::thread::yield_now();
         }
-        Self { server, line, _repo: repo, child, stderr }
+        Self { server, line, repo, child, stderr }
     }
 
     fn interrupt(&self) {
@@ -126,7 +126,19 @@ fn the_second_leaves_at_once_and_names_the_job() {
         hanging.next_line(),
         "left while `a` was being written: its fate is not known; run patchctl plan\n"
     );
-    let (code, shown, _) = hanging.end();
+    let repo = std::mem::replace(&mut hanging.repo, Repo::empty());
+    let url = hanging.line.url.clone();
+    let (code, shown, _server) = hanging.end();
     assert_eq!(code, Some(4), "{shown}");
     assert!(!shown.contains("Apply:"), "{shown}");
+    let plan = || {
+        let mut command = repo.command(&["plan", "--output", "json", "--gateway", &url]);
+        Ran::of(command.envs(LOGIN), &repo).ends(0).json()
+    };
+    // The journal tells the truth: the call was sent, and nothing is known of it.
+    let runs = plan()["unsettled_runs"].clone();
+    assert_eq!((&runs[0]["steps"], &runs[0]["outcomes"]), (&json!(2), &json!(0)), "{runs:#}");
+    assert_eq!(runs[0]["writes"][0]["verdict"], "took_effect", "{runs:#}");
+    // It is said once.
+    assert_eq!(plan()["unsettled_runs"], json!([]));
 }

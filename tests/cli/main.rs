@@ -16,6 +16,7 @@ mod guards;
 mod identity;
 mod import;
 mod interrupted;
+mod journal;
 mod lifecycle;
 mod links;
 mod manifests;

@@ -39,7 +39,8 @@ fn members_of_a_plan() {
             "warnings",
             "api",
             "calls_needed",
-            "fingerprint"
+            "fingerprint",
+            "unsettled_runs"
         ]
     );
     assert_eq!((&plan["format_version"], &plan["command"]), (&1.into(), &"plan".into()));
@@ -89,7 +90,9 @@ fn members_of_an_apply() {
             "guard",
             "warnings",
             "api",
-            "fingerprint"
+            "fingerprint",
+            "run",
+            "unsettled_runs"
         ]
     );
     assert_eq!(done["command"], "apply");

@@ -202,7 +202,7 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    fn of(command: &mut Command, repo: &Repo) -> Self {
+    pub(crate) fn of(command: &mut Command, repo: &Repo) -> Self {
         let output = command.output().unwrap();
         let text = |bytes: Vec<u8>| repo.tidy(&String::from_utf8(bytes).unwrap());
         // The last line of every run tells its cost; it has tests of its own and would stand in every snapshot.
@@ -311,6 +311,11 @@ impl Server {
     /// The host and port, as the output names the gateway.
     pub(crate) fn host(&self) -> String {
         self.url().trim_start_matches("http://").to_owned()
+    }
+
+    /// The calls since the log was last taken; it stays.
+    pub(crate) fn requests(&self) -> Vec<RecordedRequest> {
+        self.running.requests()
     }
 
     /// The calls since the last time this was asked.

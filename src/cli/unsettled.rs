@@ -1,0 +1,202 @@
+#![expect(clippy::disallowed_methods, reason = "how old a write is needs the time")]
+
+//! What interrupted runs left open: found in their journals, settled by reading, said once.
+
+use std::path::Path;
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use super::planning::Request;
+use crate::api::ReadApi;
+use crate::job::Platform;
+use crate::journal::folder::{self, Left};
+use crate::journal::judge::{Judged, Pending, Unfinished, Verdict};
+use crate::journal::{Settled, SettledWrite};
+use crate::plan::{Action, Plan};
+use crate::render::text::clean;
+use crate::snapshot::{ListRow, LiveJob};
+
+/// For how long after a write a read that does not show it proves nothing (DESIGN section 6, the default of
+/// `--settle-time`).
+const YOUNG: SignedDuration = SignedDuration::from_secs(30);
+
+/// What is said of the runs that were interrupted.
+#[derive(Clone, Debug, Default)]
+pub(super) struct UnsettledRuns(Vec<Value>);
+
+impl UnsettledRuns {
+    /// The member `unsettled_runs` of JSON output.
+    pub(super) fn json(&self) -> Value {
+        Value::Array(self.0.clone())
+    }
+}
+
+impl Request<'_> {
+    /// Settles by reading what interrupted runs left open, says it, and writes it down, so that it is said once.
+    ///
+    /// Steps of the plan that complete what such a run began say so.
+    pub(super) async fn settle_runs<A: ReadApi>(
+        &self,
+        plan: &mut Plan,
+        rows: &[ListRow],
+        identity: &str,
+        api: &A,
+    ) -> UnsettledRuns {
+        let mut runs = UnsettledRuns::default();
+        for left in folder::left(&self.settings.state_dir, identity, &self.settings.owner) {
+            match left {
+                Left::Running(start) => self.terminal.note(&format!(
+                    "run {} (process {}) is applying since {}: what is shown here may be out of date at once",
+                    start.run,
+                    start.pid,
+                    to_the_second(&start.at)
+                )),
+                // A simulator that starts afresh has other jobs: nothing of a former run is in them.
+                Left::Open(path, run) if self.planning.reset => {
+                    let all = run.pending.iter().map(|pending| written(pending, "reset")).collect();
+                    self.note_settled(&path, all);
+                }
+                Left::Open(path, run) => {
+                    runs.0.push(self.settle_run(plan, rows, &path, &run, api).await);
+                }
+            }
+        }
+        runs
+    }
+
+    async fn settle_run<A: ReadApi>(
+        &self,
+        plan: &mut Plan,
+        rows: &[ListRow],
+        path: &Path,
+        run: &Unfinished,
+        api: &A,
+    ) -> Value {
+        let start = &run.start;
+        let n_steps = start.steps.len();
+        if !run.is_told && !run.is_ended {
+            self.terminal.say(&format!(
+                "note: run {} of {} was interrupted after {} of its {n_steps} steps\n",
+                start.run,
+                to_the_second(&start.at),
+                run.n_outcomes
+            ));
+        }
+        let (mut writes, mut settled) = (Vec::new(), Vec::new());
+        for pending in &run.pending {
+            let id = pending.id().map_or_else(|| id_by_name(rows, pending), |id| Some(id.to_owned()));
+            let judged = self.judge(pending, id.as_deref(), api).await;
+            let completes = judged.as_ref().is_ok_and(|judged| judged.is_left_disabled)
+                && note_completion(plan, pending.key(), &start.run);
+            let (verdict, mut words) = match &judged {
+                Ok(judged) => (judged.verdict.as_str(), judged.words.clone()),
+                Err(words) => ("unread", words.clone()),
+            };
+            if completes {
+                words.push_str("; the job was disabled for this edit and is still Disabled");
+            }
+            self.terminal.say(&format!(
+                "note: {} {} of run {}: {}\n",
+                pending.action(),
+                clean(pending.key()),
+                start.run,
+                clean(&words)
+            ));
+            let is_settled =
+                judged.as_ref().is_ok_and(|judged| judged.verdict != Verdict::NotYet) && !completes;
+            if is_settled {
+                settled.push(written(pending, verdict));
+            }
+            writes.push(json!({
+                "key": pending.key(),
+                "id": id,
+                "name": pending.name(),
+                "action": pending.action(),
+                "sent_at": pending.sent_at(),
+                "verdict": verdict,
+                "message": words,
+                "left_disabled": completes,
+            }));
+        }
+        if !settled.is_empty() || !run.is_told {
+            self.note_settled(path, settled);
+        }
+        json!({
+            "run": start.run,
+            "started_at": start.at,
+            "commit": start.commit,
+            "interrupted": !run.is_ended,
+            "steps": n_steps,
+            "outcomes": run.n_outcomes,
+            "writes": writes,
+        })
+    }
+
+    /// Reads the job of a write and judges; the words of why not, where it can not be read.
+    async fn judge<A: ReadApi>(
+        &self,
+        pending: &Pending,
+        id: Option<&str>,
+        api: &A,
+    ) -> Result<Judged, String> {
+        let live = match id.filter(|_| !pending.did_nothing()) {
+            // What is remembered is from before: the journal asks what is there now.
+            Some(id) => match api.get_job(id).await {
+                Ok(job) => job.map(LiveJob::new),
+                Err(error) => return Err(format!("the job {id} could not be read: {error}")),
+            },
+            None => None,
+        };
+        let sent = pending.sent_at().parse::<jiff::Timestamp>().ok();
+        // By a clock that went back it was sent just now.
+        let is_young = sent.is_none_or(|sent| jiff::Timestamp::now().duration_since(sent) < YOUNG);
+        Ok(pending.judge(live.as_ref(), is_young))
+    }
+
+    fn note_settled(&self, path: &Path, writes: Vec<SettledWrite>) {
+        let settled = Settled { at: now(), writes };
+        if let Err(error) = folder::settle(path, settled) {
+            let path = self.settings.shown(path);
+            self.terminal.note(&format!("`{path}` could not be written, so this is said again: {error}"));
+        }
+    }
+}
+
+/// This moment in RFC 3339, to the millisecond, so that the journals of two runs in a row sort by it.
+pub(super) fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
+/// The same for people, to the second.
+pub(super) fn to_the_second(at: &str) -> String {
+    at.split_once('.').map_or_else(|| at.to_owned(), |(seconds, _)| format!("{seconds}Z"))
+}
+
+fn written(pending: &Pending, verdict: &str) -> SettledWrite {
+    SettledWrite {
+        key: pending.key().to_owned(),
+        action: pending.action().to_owned(),
+        verdict: verdict.to_owned(),
+    }
+}
+
+/// The live job that a create may have made: the only one of its name.
+fn id_by_name(rows: &[ListRow], pending: &Pending) -> Option<String> {
+    let mut named = rows.iter().filter(|row| {
+        row.name == pending.name()
+            && (pending.platform().is_none() || row.platform.map(Platform::as_str) == pending.platform())
+    });
+    let first = named.next()?;
+    named.next().is_none().then(|| first.id.clone())
+}
+
+/// Says at the step that arms a job again why it is Disabled; `false` where the plan has no such step.
+fn note_completion(plan: &mut Plan, key: &str, run: &str) -> bool {
+    let enable = plan.changes.iter_mut().find(|change| change.key == key && change.action == Action::Enable);
+    let Some(change) = enable else { return false };
+    change.notes.push(format!(
+        "run {run} disabled it for an edit and was interrupted before it enabled it again: this completes it"
+    ));
+    true
+}
