@@ -24,6 +24,7 @@ pub mod patch;
 pub mod plan;
 pub mod record;
 pub mod render;
+pub mod saved;
 pub mod schedule;
 pub mod script;
 pub mod snapshot;

@@ -12,7 +12,11 @@ use crate::fingerprint::sha256_hex;
 
 /// The contents of all declared scripts, by digest.
 #[derive(Clone, Debug, Default)]
-pub struct Scripts(BTreeMap<String, Arc<[u8]>>);
+pub struct Scripts {
+    contents: BTreeMap<String, Arc<[u8]>>,
+    /// Files that contents were read from, as manifests name them, by digest.
+    files: BTreeMap<String, String>,
+}
 
 impl Scripts {
     /// Keeps a content and returns the canonical value that stands for it; the empty script is none.
@@ -24,18 +28,33 @@ impl Scripts {
         }
         let digest = sha256_hex(content);
         let value = json!({"sha256": digest, "bytes": content.len()});
-        self.0.entry(digest).or_insert_with(|| content.into());
+        self.contents.entry(digest).or_insert_with(|| content.into());
         value
+    }
+
+    /// The same for the content of a file, whose name is kept for messages.
+    pub fn keep_file(&mut self, content: &[u8], file: &str) -> Value {
+        let value = self.keep(content);
+        if let Some(digest) = declared_digest(&value) {
+            self.files.entry(digest.to_owned()).or_insert_with(|| file.to_owned());
+        }
+        value
+    }
+
+    /// The file that a content was read from, as its manifest names it; `None` for one written in place.
+    pub fn file(&self, digest: &str) -> Option<&str> {
+        self.files.get(digest).map(String::as_str)
     }
 
     /// The content of a digest, if it was declared.
     pub fn content(&self, digest: &str) -> Option<&[u8]> {
-        self.0.get(digest).map(AsRef::as_ref)
+        self.contents.get(digest).map(AsRef::as_ref)
     }
 
     /// Adds all contents of another store.
     pub fn extend(&mut self, other: Self) {
-        self.0.extend(other.0);
+        self.contents.extend(other.contents);
+        self.files.extend(other.files);
     }
 }
 

@@ -187,6 +187,7 @@ fn links_between_the_pages_lead_somewhere() {
         "docs/journal.md",
         "docs/json.md",
         "docs/lifecycle.md",
+        "docs/saved-plans.md",
         "docs/manifest.md",
         "docs/simulator.md",
     ];

@@ -36,6 +36,8 @@ pub struct Run<'a, A> {
     pub plan: &'a Plan,
     /// The contents of the scripts that stand in it by digest.
     pub scripts: &'a Scripts,
+    /// Steps whose outcome was settled before, by their position in the plan: they are not carried out.
+    pub decided: &'a BTreeMap<usize, Outcome>,
     /// The gateway.
     pub api: &'a A,
     /// Whether somebody wants it to stop.
@@ -79,9 +81,11 @@ pub async fn apply<A: WriteApi>(run: Run<'_, A>, mut tell: impl FnMut(&Change, &
     let mut failed_steps: BTreeSet<String> = BTreeSet::new();
     let mut stopped: Option<String> = None;
     let mut n_failures = 0;
-    for change in &run.plan.changes {
+    for (at, change) in run.plan.changes.iter().enumerate() {
         let n_calls = run.api.calls().total();
-        let mut outcome = if let Some(guard) = run.plan.guard.as_ref().filter(|_| change.action.writes()) {
+        let mut outcome = if let Some(outcome) = run.decided.get(&at) {
+            outcome.clone()
+        } else if let Some(guard) = run.plan.guard.as_ref().filter(|_| change.action.writes()) {
             Outcome::said(OutcomeKind::Held, guard.reason.clone()).helped(guard.help.clone())
         } else if let Some(reason) = &stopped {
             Outcome::said(OutcomeKind::Skipped, reason.clone())

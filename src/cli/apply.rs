@@ -2,6 +2,7 @@
 
 //! `patchctl apply`: shows the plan, asks, carries it out, and says what became of each step.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use super::cost;
 use super::identity::ids_to_write;
 use super::journal::{self, About, RunJournal};
 use super::planning::{Made, Request};
+use super::saved::{self, Saved};
 use super::session::{Failure, Session};
 use super::settings::Settings;
 use super::write_ids::{WrittenIds, write_ids};
@@ -24,9 +26,10 @@ use crate::apply::{self, Interrupt, Run};
 use crate::base::Commit;
 use crate::details::Details;
 use crate::inventory::Inventory;
-use crate::plan::{Action, Outcome, OutcomeKind, Plan};
+use crate::plan::{Action, Change, Outcome, OutcomeKind, Plan};
 use crate::render;
 use crate::render::text::{clean, count};
+use crate::saved::Judged;
 use crate::terminal::Terminal;
 
 /// Plans, asks and applies.
@@ -53,15 +56,19 @@ async fn plan_and_apply(
 ) -> Result<Exit, Failure> {
     let common = &arguments.common;
     // Refused before anything is read: a pipeline that forgot the flag learns it at once.
-    if !args.auto_approve && !Terminal::can_ask() {
-        let help = "give --auto-approve where nobody is there to answer";
+    if !args.auto_approve && args.plan.is_none() && !Terminal::can_ask() {
+        let help = "give --auto-approve where nobody is there to answer, or --plan with a saved plan";
         return Err(Failure::Usage(
             "apply asks before it writes, and there is no terminal".to_owned(),
             help.to_owned(),
         ));
     }
     audit::check(arguments, args)?;
+    let saved = Saved::open(args, common)?;
+    // A saved plan is made afresh with the flags that it was made with.
+    let (common, args) = saved.as_ref().map_or((common, args), |saved| (&saved.common, &saved.args));
     let settings = Settings::resolve(common)?;
+    saved.as_ref().map_or(Ok(()), |saved| saved.check_owner(&settings))?;
     let run = journal::run_id();
     let lock_wait = args.lock_wait.unwrap_or_default();
     // Before anything is read, so that the plan is not from before another run's writes.
@@ -82,7 +89,10 @@ async fn plan_and_apply(
     let inventory = request.take_inventory()?;
     let session = Session::open(&settings, &args.planning, terminal).await?;
     let known = || session.client.simulator_updates();
-    let made = request.make_plan(&inventory, &session.client, known, &session.identity).await;
+    let made = match saved.as_ref().map_or(Ok(()), |saved| saved.check_gateway(&session.identity)) {
+        Ok(()) => request.make_plan(&inventory, &session.client, known, &session.identity).await,
+        Err(failure) => Err(failure),
+    };
     let n_cached = made.as_ref().map_or(0, |made| made.n_cached);
     let exit = match made {
         Ok(mut made) => {
@@ -92,6 +102,7 @@ async fn plan_and_apply(
                 head: head.as_ref(),
                 writes_ids: args.write_ids,
                 run: &run,
+                saved: saved.as_ref(),
             };
             carry_out(&mut made, &session, &settings, arguments, args, after, &mut audit, terminal).await
         }
@@ -112,6 +123,8 @@ struct After<'a> {
     writes_ids: bool,
     /// The run's id.
     run: &'a str,
+    /// The saved plan that this is the carrying out of.
+    saved: Option<&'a Saved>,
 }
 
 #[expect(clippy::too_many_arguments, reason = "all that a run has come to by then, used once")]
@@ -125,15 +138,26 @@ async fn carry_out(
     audit: &mut Audit,
     terminal: &Terminal,
 ) -> Result<Exit, Failure> {
-    let Made { plan, scripts, details, ledger, bound, n_cached, unsettled } = made;
     let human = arguments.common.output == Output::Human;
     // Where the audit has stdout for itself, what is said to people goes the way of remarks.
     let tell = |text: &str| if audit::takes_stdout(args) { terminal.say(text) } else { terminal.data(text) };
+    let fingerprint = made.plan.fingerprint();
+    let is_unexpected = saved::expect(&mut made.plan, &fingerprint, args.expect.as_deref());
+    let judged = match after.saved {
+        Some(saved) => {
+            saved.check_subscription(&made.subscription)?;
+            saved.judge(made, after.inventory, &session.client).await?
+        }
+        None => Judged::default(),
+    };
+    let Made { plan, scripts, details, ledger, bound, n_cached, unsettled, .. } = made;
     let calls = session.client.calls().to_string();
-    let applying = cost::of_apply(&session.client, plan.calls_needed());
-    let applying = (plan.calls_needed() > 0 && plan.guard.is_none()).then_some(applying.as_str());
+    let calls_needed = saved::calls_needed(plan, &judged);
+    let applying = cost::of_apply(&session.client, calls_needed);
+    let applying = (calls_needed > 0 && plan.guard.is_none()).then_some(applying.as_str());
     let context = render::plan::Context { gateway: &session.gateway, calls: &calls, applying };
-    let text = render::plan::plan(plan, context, &terminal.layout());
+    let mut text = render::plan::plan(plan, context, &terminal.layout());
+    text.push_str(&after.saved.map_or_else(String::new, |saved| saved.words(judged.n_going)));
     if human {
         tell(&text);
     } else if !args.auto_approve {
@@ -146,10 +170,17 @@ async fn carry_out(
         approve(plan, session, terminal)?;
         allow_run_once.extend(approve_one_way(plan, &allow_run_once, terminal));
     }
-    if human && !plan.changes.is_empty() && !is_stopped {
+    if human && !(plan.changes.is_empty() && judged.gone.is_empty()) && !is_stopped {
         tell("\n");
     }
     let layout = terminal.layout();
+    let say_outcome = |change: &Change, outcome: &Outcome| {
+        // The plan said already, and once, why nothing is done.
+        if human && !is_stopped {
+            tell(&render::outcome::outcome(change, outcome, &layout));
+        }
+    };
+    judged.gone.iter().for_each(|(change, outcome)| say_outcome(change, outcome));
     let interrupt = Arc::new(Interrupt::default());
     listen(&interrupt, *terminal).await;
     let about = About {
@@ -162,6 +193,7 @@ async fn carry_out(
     let run = Run {
         plan,
         scripts,
+        decided: &judged.decided,
         api: &session.client,
         interrupt: &interrupt,
         allow_run_once: &allow_run_once,
@@ -171,10 +203,7 @@ async fn carry_out(
         max_failures: args.failures(),
     };
     let outcomes = apply::apply(run, |change, outcome| {
-        // The plan said already, and once, why nothing is done.
-        if human && !is_stopped {
-            tell(&render::outcome::outcome(change, outcome, &layout));
-        }
+        say_outcome(change, outcome);
         audit.step(change, outcome, terminal);
     })
     .await;
@@ -186,14 +215,21 @@ async fn carry_out(
         let ids = ids_to_write(after.inventory, bound, plan, &outcomes);
         write_ids(after.inventory, after.request.root(), &ids)
     });
+    let (plan, outcomes) = with_gone(plan, outcomes, judged.gone);
+    let (plan, outcomes) = (&plan, outcomes.as_slice());
     let calls = session.client.calls();
     if human {
-        tell(&render::outcome::summary(plan, &outcomes, &calls.to_string(), &layout));
+        tell(&render::outcome::summary(plan, outcomes, &calls.to_string(), &layout));
         tell(&ids.as_ref().map(WrittenIds::text).unwrap_or_default());
     } else {
-        let mut json = render::json::apply(plan, &outcomes, cost::json(&session.client, *n_cached));
+        let mut json = render::json::apply(plan, outcomes, cost::json(&session.client, *n_cached));
         json["run"] = after.run.into();
         json["unsettled_runs"] = unsettled.json();
+        // Of the plan as it was made now, without the steps that only the saved one had.
+        json["fingerprint"] = fingerprint.into();
+        if let Some(saved) = after.saved {
+            json["saved_plan"] = saved.json(judged.n_going);
+        }
         if let Some(ids) = &ids {
             json["ids"] = ids.json();
         }
@@ -205,10 +241,27 @@ async fn carry_out(
             Some("write `metadata.id` by hand, or move the manifest into a file of its own"),
         );
     }
-    match exit(plan, &outcomes, interrupt.is_asked()) {
+    match exit(plan, outcomes, interrupt.is_asked()) {
+        _ if is_unexpected => Ok(Exit::Guarded),
         Exit::Done if ids.is_some_and(|ids| !ids.is_complete()) || !audit.is_complete() => Ok(Exit::Failed),
         exit => Ok(exit),
     }
+}
+
+/// The plan and its outcomes with the steps before them that only the saved plan had.
+fn with_gone<'a>(
+    plan: &'a Plan,
+    mut outcomes: Vec<Outcome>,
+    gone: Vec<(Change, Outcome)>,
+) -> (Cow<'a, Plan>, Vec<Outcome>) {
+    if gone.is_empty() {
+        return (Cow::Borrowed(plan), outcomes);
+    }
+    let (changes, settled): (Vec<Change>, Vec<Outcome>) = gone.into_iter().unzip();
+    let mut plan = plan.clone();
+    plan.changes.splice(0..0, changes);
+    outcomes.splice(0..0, settled);
+    (Cow::Owned(plan), outcomes)
 }
 
 /// Asks whether the plan is to be carried out.

@@ -36,7 +36,7 @@ pub struct Arguments {
 }
 
 /// Flags that every command shares
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Common options")]
 pub struct Common {
     /// URL of the gateway, or sim:PATH for the embedded simulator
@@ -125,7 +125,8 @@ Examples:
   patchctl plan
   patchctl plan --only 'windows-*'
   patchctl plan --base origin/main      # in a pull request
-  patchctl plan --output json > plan.json
+  patchctl plan --output json > changes.json
+  patchctl plan --out plan.json         # to be looked at, and carried out by apply --plan
   patchctl plan --detailed-exitcode     # 2 where there are changes, for scripts
   patchctl plan --gateway sim:examples/tenant")]
     Plan(PlanArgs),
@@ -137,6 +138,7 @@ Examples:
   patchctl apply --allow-run-once print-spooler-hotfix
   patchctl apply --prune --max-deletes 5
   patchctl apply --auto-approve         # in a pipeline, after the merge
+  patchctl apply --plan plan.json       # what plan --out saved, as far as nothing moved since
   patchctl apply --write-ids            # and keep the ids of the live jobs in the manifests")]
     Apply(ApplyArgs),
     /// Write manifests for live jobs that have none; never writes to the API
@@ -177,7 +179,7 @@ Examples:
 pub struct ValidateArgs {}
 
 /// What plan and apply share
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct PlanningArgs {
     /// What updates carry [default: auto]
     #[arg(long, value_enum)]
@@ -216,7 +218,7 @@ pub struct PlanningArgs {
 }
 
 /// How the gateway is spoken to; shared by the commands that do
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct ConnectionArgs {
     /// Certificate authority to trust beside the platform's, a PEM file; may be repeated
     #[arg(long, value_name = "FILE")]
@@ -294,6 +296,13 @@ fn wait(text: &str) -> Result<Duration, String> {
     if duration > LONGEST_WAIT { Err("it can be 24h at most".to_owned()) } else { Ok(duration) }
 }
 
+/// Reads a fingerprint: all of its 64 digits, as `plan` prints them.
+fn fingerprint(text: &str) -> Result<String, String> {
+    let text = text.trim().to_ascii_lowercase();
+    let is_one = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_one { Ok(text) } else { Err("a fingerprint has 64 hexadecimal digits".to_owned()) }
+}
+
 /// Arguments of `plan`
 #[derive(Debug, Args)]
 pub struct PlanArgs {
@@ -303,10 +312,13 @@ pub struct PlanArgs {
     /// End with 2 where there are changes, with 3 where changes are blocked
     #[arg(long)]
     pub detailed_exitcode: bool,
+    /// Save the plan to this file, for `apply --plan`; it holds no contents of scripts and no credentials
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 /// Arguments of `apply`
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct ApplyArgs {
     /// What both share.
     #[command(flatten)]
@@ -314,6 +326,12 @@ pub struct ApplyArgs {
     /// Do not ask; jobs that run once stay Disabled unless --allow-run-once names them
     #[arg(long)]
     pub auto_approve: bool,
+    /// Carry out this saved plan, as far as nothing moved since; its flags are those of the plan, and nothing is asked
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
+    /// Write nothing unless the plan made now has this fingerprint; it does not approve the plan
+    #[arg(long, value_name = "FINGERPRINT", value_parser = fingerprint)]
+    pub expect: Option<String>,
     /// Afterwards write `metadata.id` of bound and created jobs into their manifests; comments are kept
     #[arg(long)]
     pub write_ids: bool,

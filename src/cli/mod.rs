@@ -14,6 +14,7 @@ mod plan;
 mod planning;
 mod pruning;
 mod record;
+mod saved;
 mod session;
 mod settings;
 mod simulator;

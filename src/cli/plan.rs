@@ -5,7 +5,7 @@ use super::cost;
 use super::planning::{Made, Request};
 use super::session::{Failure, Session};
 use super::settings::Settings;
-use super::{Exit, pretty, record};
+use super::{Exit, pretty, record, saved};
 use crate::api::ReadApi;
 use crate::plan::{Action, Plan};
 use crate::render;
@@ -33,9 +33,21 @@ async fn show_plan(arguments: &Arguments, args: &PlanArgs, terminal: &Terminal) 
     let inventory = request.take_inventory()?;
     let session = Session::open(&settings, &args.planning, terminal).await?;
     let known = || session.client.simulator_updates();
-    let made = request.make_plan(&inventory, &session.client, known, &session.identity).await;
+    let mut made = request.make_plan(&inventory, &session.client, known, &session.identity).await;
+    // Saved before it is shown: a plan that could not be saved ends as that and as nothing else.
+    if let (Ok(plan), Some(path)) = (&made, &args.out)
+        && let Err(failure) = saved::save(path, plan, &arguments.common, &args.planning, &settings, &session)
+    {
+        made = Err(failure);
+    }
     if let Ok(made) = &made {
         show(made, &session, arguments, terminal);
+        if arguments.common.output == Output::Human && (args.out.is_some() || terminal.is_verbose()) {
+            terminal.data(&format!("Fingerprint: {}\n", made.plan.fingerprint()));
+        }
+        if let Some(path) = &args.out {
+            terminal.note(&saved::saved_words(path, &made.plan));
+        }
     }
     cost::tell(terminal, &session.client, made.as_ref().map_or(0, |made| made.n_cached));
     session.close().await;

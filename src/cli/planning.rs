@@ -70,6 +70,8 @@ pub(super) struct Made {
     pub(super) n_cached: usize,
     /// What interrupted runs left open.
     pub(super) unsettled: UnsettledRuns,
+    /// The subscription that answered; empty where no live job told it.
+    pub(super) subscription: String,
 }
 
 /// Reads all manifests in full, for `validate`.
@@ -221,7 +223,7 @@ impl Request<'_> {
         if let Err(error) = kept {
             self.terminal.note(&format!("the cache could not be written: {error}"));
         }
-        let Live { rows, identified, details, mut ledger, list_calls, .. } = live;
+        let Live { rows, identified, details, mut ledger, list_calls, customer, .. } = live;
         self.remember_bindings(&identified, &selected, &rows, &mut ledger);
         let Identified { bindings, findings, others, .. } = identified;
         made.builder.warn(findings);
@@ -238,7 +240,8 @@ impl Request<'_> {
             bound.filter_map(|(summary, binding)| Some((summary.key.clone(), binding.id()?.to_owned())));
         let bound = bound.collect();
         let unsettled = self.settle_runs(&mut plan, &rows, identity, api).await;
-        Ok(Made { plan, scripts: made.scripts, details, ledger, bound, n_cached, unsettled })
+        let subscription = customer;
+        Ok(Made { plan, scripts: made.scripts, details, ledger, bound, n_cached, unsettled, subscription })
     }
 
     /// Plans removals where that was asked for; else returns how many jobs are known to have lost their manifest.
@@ -409,7 +412,7 @@ impl Request<'_> {
         }
         fetched?;
         drop(by_id);
-        Ok(Live { rows, identified, details, ledger, ready, list_calls, links })
+        Ok(Live { rows, identified, details, ledger, ready, list_calls, links, customer })
     }
 
     /// Asks for jobs, and plans each while the others are on their way.
@@ -530,6 +533,8 @@ pub(super) struct Live {
     /// How many calls each platform's list took.
     list_calls: BTreeMap<Platform, usize>,
     links: Links,
+    /// The subscription that answered; empty where no live job told it.
+    customer: String,
 }
 
 /// A job that may have to be asked for, and who wants it.

@@ -414,7 +414,7 @@ impl<'a> Decoder<'a> {
             }
             Ok(content) => {
                 self.script_files.insert(pointer.to_owned(), Some(path.to_owned()));
-                Some(self.scripts.keep(&content))
+                Some(self.scripts.keep_file(&content, path))
             }
             Err(problem) => {
                 let place = self.place(entry.value.span);

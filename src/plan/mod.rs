@@ -15,6 +15,7 @@ mod origin;
 mod outcome;
 mod prune;
 mod resolve;
+mod same;
 mod status;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ pub use origin::StampCounts;
 pub use outcome::{Outcome, OutcomeKind, counts};
 pub use prune::{Candidate, Evidence, Prune, PrunePolicy};
 pub use resolve::ParentJob;
+pub use same::Parts;
 pub use status::RunOnce;
 
 use crate::diagnostic::Diagnostics;
@@ -286,13 +288,13 @@ impl Plan {
         changes * 3 + self.count(Action::Create) * 2 + lists
     }
 
-    /// Says whether two plans are the same: keys, ids, actions, requests and the values they were made against.
+    /// Says whether two plans are the same: keys, ids, actions, what updates carry, requests, and the values they were
+    /// made against ([`Change::facts`]).
+    ///
+    /// What a job counts by itself and who edited it last are not in it, so that it lasts from a review to an apply.
     pub fn fingerprint(&self) -> String {
-        let changes = self.changes.iter().map(|change| {
-            let fields = change.fields.iter().map(|field| json!([field.path, field.before, field.after]));
-            let request = change.request.as_ref().map(|r| json!([r.method, r.path, r.body]));
-            json!([change.key, change.id, change.action.as_str(), request, fields.collect::<Vec<_>>()])
-        });
-        fingerprint::of_value(&changes.collect())
+        let envelope = (self.count(Action::Update) > 0).then(|| self.envelope.as_str());
+        let changes: Vec<Value> = self.changes.iter().map(Change::facts).collect();
+        fingerprint::of_value(&json!([envelope, changes]))
     }
 }

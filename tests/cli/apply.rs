@@ -29,7 +29,7 @@ fn without_a_terminal_nothing_is_asked_and_nothing_is_called() {
     assert_eq!(
         ran.stderr,
         "error: apply asks before it writes, and there is no terminal\n  \
-         = help: give --auto-approve where nobody is there to answer\n"
+         = help: give --auto-approve where nobody is there to answer, or --plan with a saved plan\n"
     );
     assert_eq!(ran.stdout, "");
     assert_eq!(server.take_requests(), []);

@@ -23,6 +23,7 @@ mod manifests;
 mod output;
 mod plan;
 mod prune;
+mod saved;
 mod scripts;
 mod simulator;
 mod support;
