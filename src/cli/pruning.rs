@@ -108,6 +108,7 @@ impl Request<'_> {
         let policy = PrunePolicy {
             owner_is_set: self.settings.owner_is_set(),
             folder_is_usual: self.settings.jobs_folder_is_usual(),
+            empty_file: look.inventory.empty_file().map(str::to_owned),
             most: self.planning.max_deletes,
         };
         builder.prune(policy, &details.stamps(), look.rows, &judged);

@@ -248,6 +248,13 @@ impl Inventory {
             .ok_or_else(changed)
     }
 
+    /// A file without any manifest, as messages show it.
+    pub fn empty_file(&self) -> Option<&str> {
+        let used: BTreeSet<usize> = self.summaries.iter().map(|summary| summary.file).collect();
+        let empty = self.files.iter().enumerate().find(|(at, _)| !used.contains(at));
+        empty.map(|(_, file)| file.shown.as_str())
+    }
+
     /// The file that a manifest stands in: its path, and the same as messages show it.
     pub fn file_of(&self, key: &str) -> Option<(&Path, &str)> {
         let at = self.summaries.binary_search_by(|summary| summary.key.as_str().cmp(key)).ok()?;

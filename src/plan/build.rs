@@ -205,8 +205,8 @@ impl<'a> Builder<'a> {
         rows: &[ListRow],
         candidates: &[(Candidate, LiveJob)],
     ) {
-        self.deletions = prune::steps(self.policy, prune, stamps, rows, candidates, &self.changes);
         self.most_deletions = prune.most;
+        self.deletions = prune::steps(self.policy, prune, stamps, rows, candidates, &self.changes);
     }
 
     /// Says who is linked to whom, for the order of the steps.

@@ -26,13 +26,15 @@ pub enum Prune {
 }
 
 /// What deleting is allowed by.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct PrunePolicy {
     /// Whether the owner stands in the configuration: one that follows a folder's name may be somebody else's.
     pub owner_is_set: bool,
     /// Whether the manifests are those of the folder that the configuration names: earlier runs and stamps may be
     /// about others.
     pub folder_is_usual: bool,
+    /// A file of the manifest folder that holds no manifest: one that was cut off looks like a removed manifest.
+    pub empty_file: Option<String>,
     /// The most jobs that may go in one run, as allowed for this once; `None` for the usual threshold.
     pub most: Option<usize>,
 }
@@ -202,6 +204,10 @@ impl Judge<'_> {
             let reason =
                 "--jobs names another folder than patchctl.yaml, and its manifest may be there".to_owned();
             return Some((reason, "run it without --jobs, or set `jobs` in patchctl.yaml".to_owned()));
+        }
+        if let Some(file) = &self.prune.empty_file {
+            let reason = format!("`{file}` holds no manifest, as if it had been cut off");
+            return Some((reason, "put its manifest back, or remove the file".to_owned()));
         }
         if candidate.is_protected {
             let reason = "its manifest said `protect: true`".to_owned();

@@ -157,6 +157,15 @@ fn with_a_manifest_that_can_not_be_read() {
 }
 
 #[test]
+fn with_a_manifest_that_was_cut_off() {
+    for rest in ["", "# only this is left\n", "---\n"] {
+        let (server, repo) = setting();
+        repo.write("jobs.d/old.yaml", rest);
+        stays(&server, &repo, &PRUNE, "`jobs.d/old.yaml` holds no manifest");
+    }
+}
+
+#[test]
 fn protected_as_long_as_the_manifest_was_there() {
     let (server, repo) = setting();
     repo.write("jobs.d/old.yaml", whole("old", "").replace("key: old\n", "key: old\n  protect: true\n"));
