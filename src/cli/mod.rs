@@ -15,6 +15,7 @@ mod planning;
 mod pruning;
 mod record;
 mod saved;
+mod selection;
 mod session;
 mod settings;
 mod simulator;

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde_json::Value;
 
 use super::args::{Common, PlanningArgs};
@@ -19,6 +18,7 @@ use super::early::{self, Early, Seen, Verdict};
 use super::identity::Identified;
 use super::links::{self, Links};
 use super::pruning;
+use super::selection::Selection;
 use super::session::Failure;
 use super::settings::Settings;
 use super::show;
@@ -29,7 +29,7 @@ use crate::config::Updates;
 use crate::details::{CacheUse, Details};
 use crate::diagnostic::Diagnostics;
 use crate::inventory::{Inventory, Sources, Summary};
-use crate::job::{Platform, nearest};
+use crate::job::Platform;
 use crate::ledger::Ledger;
 use crate::load::{self, LoadContext};
 use crate::manifest::DesiredSet;
@@ -92,42 +92,6 @@ pub(super) fn load_manifests(
 
 fn context<'a>(settings: &'a Settings, common: &Common) -> LoadContext<'a> {
     LoadContext { tags: &settings.tags, allow_unknown_fields: common.allow_unknown_fields }
-}
-
-/// The manifests that `--only` names; all without it.
-struct Selection(Option<GlobSet>);
-
-impl Selection {
-    /// A selection that matches nothing is an error, never "no changes".
-    fn of(common: &Common, keys: &[String]) -> Result<Self, Failure> {
-        if common.only.is_empty() {
-            return Ok(Self(None));
-        }
-        let mut globs = GlobSetBuilder::new();
-        for pattern in &common.only {
-            let glob = Glob::new(pattern).map_err(|error| {
-                Failure::Usage(format!("--only `{pattern}` is no pattern: {error}"), "use * and ?".to_owned())
-            })?;
-            globs.add(glob);
-        }
-        let globs = globs.build().map_err(|error| {
-            Failure::Usage(format!("--only can not be used: {error}"), "use simpler patterns".to_owned())
-        })?;
-        if keys.iter().any(|key| globs.is_match(key)) {
-            return Ok(Self(Some(globs)));
-        }
-        let near = common.only.iter().find_map(|pattern| nearest(pattern, keys.iter().map(String::as_str)));
-        let help = near.map_or_else(
-            || format!("there are {} manifests; `patchctl validate -v` lists their keys", keys.len()),
-            |near| format!("did you mean `{near}`?"),
-        );
-        let patterns = common.only.join("`, `");
-        Err(Failure::Error(vec![format!("no manifest matches --only `{patterns}`")], Some(help)))
-    }
-
-    fn has(&self, key: &str) -> bool {
-        self.0.as_ref().is_none_or(|globs| globs.is_match(key))
-    }
 }
 
 impl Request<'_> {
