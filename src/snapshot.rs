@@ -70,6 +70,11 @@ impl ListRow {
             digest: digest(row),
         })
     }
+
+    /// Who changed the job last, as far as the list says it: without the user's id.
+    pub fn last_edit(&self) -> Edit {
+        Edit { user_id: None, user: self.updated_by.clone(), at: self.updated_at }
+    }
 }
 
 /// Milliseconds, which may come as digits in a text.

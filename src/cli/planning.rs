@@ -168,6 +168,7 @@ impl Request<'_> {
             now: jiff::Timestamp::now().as_millisecond(),
             record: self.record.cloned(),
             run_once: RunOnce { allowed: self.planning.allow_run_once.clone(), can_ask: self.can_ask },
+            api_user: None,
             allow_script_loss: self.planning.allow_script_loss.clone(),
             tag_names: self
                 .settings

@@ -178,6 +178,7 @@ mod tests {
             path: format!("/{name}"),
             before: Value::Null,
             after: value.clone(),
+            base: None,
             origin: Origin::Unknown,
             place: None,
         };
@@ -196,6 +197,7 @@ mod tests {
             notes: Vec::new(),
             basis: None,
             is_one_way: false,
+            edited: None,
         }
     }
 

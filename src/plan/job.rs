@@ -36,7 +36,11 @@ impl Planner<'_> {
         let steps = match (binding, job) {
             (Binding::Missing, _) => self.create(manifest, &mut diagnostics),
             (Binding::Unclear(doubt), _) => vec![missing::blocked(manifest, doubt)],
-            (Binding::Job(id), Some(job)) => self.existing(manifest, id, job, &mut diagnostics),
+            (Binding::Job(id), Some(job)) => {
+                let mut steps = self.existing(manifest, id, job, &mut diagnostics);
+                steps.iter_mut().for_each(|step| step.edited = Some(job.last_edit()));
+                steps
+            }
             (Binding::Job(id), None) => vec![gone(manifest, id)],
         };
         Planned { steps, diagnostics }
@@ -343,6 +347,7 @@ pub(super) fn step(manifest: &Manifest, id: Option<&str>, action: Action, reason
         notes: Vec::new(),
         basis: None,
         is_one_way: false,
+        edited: None,
     }
 }
 
@@ -376,7 +381,7 @@ pub(super) fn note(mut change: Change, words: &str) -> Change {
 
 pub(super) fn planned_field(manifest: &Manifest, field: FieldChange, origin: Origin) -> Field {
     let place = manifest.declared_at(&field.pointer).map(|(key, _)| key);
-    Field { path: field.pointer, before: field.before, after: field.after, origin, place }
+    Field { path: field.pointer, before: field.before, after: field.after, base: None, origin, place }
 }
 
 /// Whether a member that the former schedule type did not use says already what the new one wants: nothing.

@@ -41,6 +41,7 @@ use crate::job::Platform;
 use crate::normalise::Normalised;
 use crate::patch::Envelope;
 use crate::record::Record;
+use crate::snapshot::Edit;
 use crate::source::Place;
 use crate::stamp::Stamp;
 
@@ -124,6 +125,9 @@ pub struct Field {
     pub before: Value,
     /// The desired value in canonical form, `null` for none.
     pub after: Value,
+    /// What the manifest of the base commit would make of the member, in canonical form; `None` where no base is known
+    /// or it did not declare the member.
+    pub base: Option<Value>,
     /// Where the difference came from.
     pub origin: Origin,
     /// Where the member is declared; `None` for one that follows from another.
@@ -191,6 +195,8 @@ pub struct Change {
     pub basis: Option<Basis>,
     /// Whether it arms a job that runs once, which can not be taken back.
     pub is_one_way: bool,
+    /// Who edited the live job last, and when; `None` where there is no live job.
+    pub edited: Option<Edit>,
 }
 
 impl Change {
@@ -215,6 +221,8 @@ pub struct Policy {
     pub record: Option<Record>,
     /// Who may arm jobs that run once.
     pub run_once: RunOnce,
+    /// Login name of the API user that we write as, where it is known.
+    pub api_user: Option<String>,
     /// Keys of the manifests that may remove live scripts whose content can not be read back.
     pub allow_script_loss: Vec<String>,
     /// Names of tags by UUID, from the configuration.

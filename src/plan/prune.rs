@@ -319,6 +319,7 @@ fn deletion(candidate: &Candidate, row: Option<&ListRow>) -> Change {
         notes: Vec::new(),
         basis: None,
         is_one_way: false,
+        edited: row.map(ListRow::last_edit),
     }
 }
 

@@ -333,6 +333,7 @@ fn change(step: &Step) -> Option<Change> {
                 path: field.path.clone(),
                 before: field.before.clone(),
                 after: field.after.clone(),
+                base: None,
                 origin: origin(&field.origin),
                 place: None,
             })
@@ -346,6 +347,7 @@ fn change(step: &Step) -> Option<Change> {
         notes: step.notes.clone(),
         basis: None,
         is_one_way: step.one_way,
+        edited: None,
     })
 }
 

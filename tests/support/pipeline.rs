@@ -86,6 +86,7 @@ pub(crate) fn planned(files: &[File], jobs: &[Value], envelope: Envelope) -> Pla
         now: 1_790_000_000_000,
         record: None,
         run_once: RunOnce { allowed: Vec::new(), can_ask: true },
+        api_user: None,
         allow_script_loss: Vec::new(),
         tag_names: BTreeMap::new(),
     };
