@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Run, chain, is_deleted};
+use super::{Interrupt, Run, chain, is_deleted};
 use crate::api::ReadApi;
 use crate::plan::{Outcome, OutcomeKind};
 use crate::snapshot::LiveJob;
@@ -52,16 +52,26 @@ const LONGEST_WAIT: Duration = Duration::from_secs(8);
 impl Settling {
     /// Begins to wait.
     pub(super) fn begin<A>(run: Run<'_, A>) -> Self {
-        Self { until: Instant::now() + run.settle_time, next: FIRST_WAIT }
+        Self::lasting(run.settle_time)
+    }
+
+    /// Begins to wait for so long in all.
+    pub(super) fn lasting(settle_time: Duration) -> Self {
+        Self { until: Instant::now() + settle_time, next: FIRST_WAIT }
     }
 
     /// Waits a little; `false` where the time is up, or somebody wants to leave.
     pub(super) async fn wait<A>(&mut self, run: Run<'_, A>) -> bool {
+        self.wait_unless(run.interrupt).await
+    }
+
+    /// The same where there is no plan to carry out.
+    pub(super) async fn wait_unless(&mut self, interrupt: &Interrupt) -> bool {
         let left = self.until.saturating_duration_since(Instant::now());
-        if left.is_zero() || run.interrupt.is_asked() {
+        if left.is_zero() || interrupt.is_asked() {
             return false;
         }
-        let waited = tokio::time::timeout(self.next.min(left), run.interrupt.asked()).await;
+        let waited = tokio::time::timeout(self.next.min(left), interrupt.asked()).await;
         self.next = (self.next * 2).min(LONGEST_WAIT);
         waited.is_err()
     }

@@ -20,8 +20,9 @@ use super::saved::{self, Saved};
 use super::session::{Failure, Session};
 use super::settings::Settings;
 use super::write_ids::{WrittenIds, write_ids};
-use super::{Exit, pretty, record};
+use super::{Exit, pretty, probing, record};
 use crate::api::ReadApi;
+use crate::apply::probe::Probing;
 use crate::apply::{self, Interrupt, Run};
 use crate::base::Commit;
 use crate::details::Details;
@@ -150,7 +151,7 @@ async fn carry_out(
         }
         None => Judged::default(),
     };
-    let Made { plan, scripts, details, ledger, bound, n_cached, unsettled, .. } = made;
+    let Made { plan, scripts, details, ledger, probes, bound, n_cached, unsettled, .. } = made;
     let calls = session.client.calls().to_string();
     let calls_needed = saved::calls_needed(plan, &judged);
     let applying = cost::of_apply(&session.client, calls_needed);
@@ -166,7 +167,7 @@ async fn carry_out(
     }
     let mut allow_run_once: BTreeSet<String> = args.planning.allow_run_once.iter().cloned().collect();
     let is_stopped = plan.guard.is_some();
-    if plan.has_writes() && !args.auto_approve && !is_stopped {
+    if (plan.has_writes() || !plan.leftovers.is_empty()) && !args.auto_approve && !is_stopped {
         approve(plan, session, terminal)?;
         allow_run_once.extend(approve_one_way(plan, &allow_run_once, terminal));
     }
@@ -183,6 +184,18 @@ async fn carry_out(
     judged.gone.iter().for_each(|(change, outcome)| say_outcome(change, outcome));
     let interrupt = Arc::new(Interrupt::default());
     listen(&interrupt, *terminal).await;
+    let probing = Probing {
+        api: &session.client,
+        owner: &settings.owner,
+        settle_time: args.settle_time(),
+        interrupt: &interrupt,
+    };
+    // The plan's first step; what updates carry is settled by it.
+    let probed = probing::carry_out(plan, &judged, probes, &probing, terminal).await;
+    if human {
+        tell(&render::probe::done(&probed, plan.envelope, &layout));
+    }
+    let plan = &*plan;
     let about = About {
         run: after.run,
         gateway: &session.identity,
@@ -209,6 +222,7 @@ async fn carry_out(
     .await;
     journal.end(&outcomes, terminal);
     remember(details, &outcomes, terminal);
+    probing::doubt(probes, &outcomes, terminal);
     record::keep(settings, plan, &outcomes, terminal);
     after.request.remember_applied(after.inventory, plan, &outcomes, after.head, ledger);
     let ids = after.writes_ids.then(|| {
@@ -223,6 +237,7 @@ async fn carry_out(
         tell(&ids.as_ref().map(WrittenIds::text).unwrap_or_default());
     } else {
         let mut json = render::json::apply(plan, outcomes, cost::json(&session.client, *n_cached));
+        render::probe::add_done(&mut json, Some(plan), &probed, plan.envelope);
         json["run"] = after.run.into();
         json["unsettled_runs"] = unsettled.json();
         // Of the plan as it was made now, without the steps that only the saved one had.
@@ -243,6 +258,8 @@ async fn carry_out(
     }
     match exit(plan, outcomes, interrupt.is_asked()) {
         _ if is_unexpected => Ok(Exit::Guarded),
+        // The scratch job was to be gone.
+        Exit::Done if probed.is_left() => Ok(Exit::Partial),
         Exit::Done if ids.is_some_and(|ids| !ids.is_complete()) || !audit.is_complete() => Ok(Exit::Failed),
         exit => Ok(exit),
     }
@@ -272,11 +289,14 @@ fn approve(plan: &Plan, session: &Session, terminal: &Terminal) -> Result<(), Fa
         let lines = vec!["the plan could not be shown".to_owned(), lost.cause];
         return Err(Failure::Error(lines, Some(help.to_owned())));
     }
-    let steps: Vec<String> = Action::ALL
+    let probe = plan.probe.iter().map(|_| "1 probe".to_owned());
+    let actions = Action::ALL
         .into_iter()
         .filter(|action| action.writes() && plan.count(*action) > 0)
-        .map(|action| count(plan.count(action), action.as_str()))
-        .collect();
+        .map(|action| count(plan.count(action), action.as_str()));
+    let leftovers = plan.leftovers.len();
+    let removals = (leftovers > 0).then(|| count(leftovers, "scratch job removal"));
+    let steps: Vec<String> = removals.into_iter().chain(probe).chain(actions).collect();
     let question = format!(
         "\nApply {} to {}? It takes {}. Only `yes` is a yes: ",
         steps.join(", "),
@@ -311,7 +331,7 @@ fn approve_one_way(plan: &Plan, allowed: &BTreeSet<String>, terminal: &Terminal)
 /// Listens to Ctrl-C from now on: the first is a wish to stop, the second ends the process.
 ///
 /// In a task of its own, so that it is heard while a reader of stdout is waited for.
-async fn listen(interrupt: &Arc<Interrupt>, terminal: Terminal) {
+pub(super) async fn listen(interrupt: &Arc<Interrupt>, terminal: Terminal) {
     let mut first: Pin<Box<_>> = Box::pin(tokio::signal::ctrl_c());
     // The signal is caught from the first poll on, which must not come after the first write.
     let early = std::future::poll_fn(|context| Poll::Ready(first.as_mut().poll(context))).await;

@@ -88,7 +88,9 @@ impl ValueEnum for Updates {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let help = match self {
-            Self::Auto => "Minimal where the gateway is known to merge, else full",
+            Self::Auto => {
+                "Minimal where the gateway is known to merge, else full; where nothing is known, a probe tells"
+            }
             Self::Minimal => "Only the members that change, each whole",
             Self::Full => "The whole job as read, overlaid with the changes",
         };
@@ -155,6 +157,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   patchctl doctor
+  patchctl doctor --probe-updates       # how the gateway takes updates, and the setting to commit
   patchctl doctor --output json         # checks[] with name, status, message, help
   patchctl doctor --gateway sim:examples/tenant")]
     Doctor(DoctorArgs),
@@ -184,6 +187,9 @@ pub struct PlanningArgs {
     /// What updates carry [default: auto]
     #[arg(long, value_enum)]
     pub updates: Option<Updates>,
+    /// Do not try on a scratch job how the gateway takes updates; where it is not known they carry the whole job
+    #[arg(long)]
+    pub no_probe: bool,
     /// Allow this manifest to remove live scripts whose content can not be read back; may be repeated
     #[arg(long, value_name = "KEY")]
     pub allow_script_loss: Vec<String>,
@@ -275,6 +281,13 @@ impl ApplyArgs {
     pub fn failures(&self) -> Option<usize> {
         let most = self.max_failures.map(|most| usize::try_from(most).unwrap_or(usize::MAX));
         if self.fail_fast { Some(1) } else { most }
+    }
+}
+
+impl DoctorArgs {
+    /// For how long a write that does not show yet is read again; zero means once only.
+    pub fn settle_time(&self) -> Duration {
+        self.settle_time.unwrap_or(DEFAULT_SETTLE_TIME)
     }
 }
 
@@ -387,6 +400,12 @@ pub struct ImportArgs {
 /// Arguments of `doctor`
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
+    /// Try on a scratch job of its own how the gateway takes updates, delete it, and say which setting to commit
+    #[arg(long)]
+    pub probe_updates: bool,
+    /// How long a write that does not show yet is read again, such as 30s or 2m; 0 is once only [default: 30s]
+    #[arg(long, value_name = "DURATION", value_parser = wait, requires = "probe_updates")]
+    pub settle_time: Option<Duration>,
     /// How the gateway is spoken to.
     #[command(flatten)]
     pub connection: ConnectionArgs,

@@ -12,6 +12,7 @@ mod journal;
 mod links;
 mod plan;
 mod planning;
+mod probing;
 mod pruning;
 mod record;
 mod saved;

@@ -17,6 +17,7 @@ use super::cost::Progress;
 use super::early::{self, Early, Seen, Verdict};
 use super::identity::Identified;
 use super::links::{self, Links};
+use super::probing::{self, Choice};
 use super::pruning;
 use super::selection::Selection;
 use super::session::Failure;
@@ -25,7 +26,6 @@ use super::show;
 use super::unsettled::UnsettledRuns;
 use crate::api::{ApiError, ReadApi, UpdatesKnown};
 use crate::apply::chain;
-use crate::config::Updates;
 use crate::details::{CacheUse, Details};
 use crate::diagnostic::Diagnostics;
 use crate::inventory::{Inventory, Sources, Summary};
@@ -33,8 +33,9 @@ use crate::job::Platform;
 use crate::ledger::Ledger;
 use crate::load::{self, LoadContext};
 use crate::manifest::DesiredSet;
-use crate::patch::Envelope;
 use crate::plan::{self, Binding, Plan, Policy, RunOnce};
+use crate::probe::{self, Leftover};
+use crate::probes::Probes;
 use crate::record::Record;
 use crate::script::Scripts;
 use crate::snapshot::{ListRow, LiveJob, Snapshot};
@@ -64,6 +65,8 @@ pub(super) struct Made {
     pub(super) details: Details,
     /// Which manifests are bound to which jobs, to be kept as it is after the writes.
     pub(super) ledger: Ledger,
+    /// What probes told of the gateway, to be kept as it is after the writes.
+    pub(super) probes: Probes,
     /// Keys of manifests and ids of the live jobs that they are bound to.
     pub(super) bound: Vec<(String, String)>,
     /// How many jobs were remembered and not asked for.
@@ -160,10 +163,12 @@ impl Request<'_> {
         let selection = self.selection(inventory)?;
         let selected: Vec<&Summary> =
             inventory.summaries.iter().filter(|summary| selection.has(&summary.key)).collect();
+        let mut probes = probing::open(self.settings, identity, self.planning.reset, self.terminal);
+        // The gateway says it with the token, so it is known from the login on.
+        let choice = self.choose(known(), &probes);
         let policy = Policy {
             owner: self.settings.owner.clone(),
-            // The gateway says it with the token, so it is known from the login on.
-            envelope: self.envelope(known()),
+            envelope: choice.planned(),
             is_whole: self.common.only.is_empty(),
             now: jiff::Timestamp::now().as_millisecond(),
             record: self.record.cloned(),
@@ -177,7 +182,7 @@ impl Request<'_> {
                 .map(|(name, id)| (id.to_ascii_lowercase(), name.clone()))
                 .collect(),
         };
-        let mut live = self.read_live(inventory, &selected, api, identity, &policy).await?;
+        let mut live = self.read_live(inventory, &selected, api, identity, &policy, &probes).await?;
         let mut made = self.plan_all(inventory, &selected, &mut live, &policy, api).await?;
         self.block_second_jobs(&mut live, &mut made.builder, api).await?;
         let n_orphans = self.prune_or_count(inventory, &mut live, &mut made.builder, api).await?;
@@ -188,13 +193,19 @@ impl Request<'_> {
         if let Err(error) = kept {
             self.terminal.note(&format!("the cache could not be written: {error}"));
         }
-        let Live { rows, identified, details, mut ledger, list_calls, customer, .. } = live;
+        let Live { rows, identified, details, mut ledger, list_calls, leftovers, customer, .. } = live;
+        let listed: Vec<Platform> = list_calls.keys().copied().collect();
+        probes.forget_unseen(&listed, |name| leftovers.iter().any(|job| job.name == name));
         self.remember_bindings(&identified, &selected, &rows, &mut ledger);
         let Identified { bindings, findings, others, .. } = identified;
         made.builder.warn(findings);
         made.builder.set_others(others);
         let mut plan = made.builder.finish(&bindings, &rows).map_err(Failure::Findings)?;
         plan.list_calls = list_calls;
+        plan.leftovers = leftovers;
+        if choice == Choice::Open {
+            plan.probe_first(&self.settings.owner);
+        }
         plan.n_orphans = n_orphans;
         plan.n_unmanaged = plan.n_unmanaged.map(|n| n.saturating_sub(n_orphans));
         if !plan.warnings.is_empty() {
@@ -205,8 +216,17 @@ impl Request<'_> {
             bound.filter_map(|(summary, binding)| Some((summary.key.clone(), binding.id()?.to_owned())));
         let bound = bound.collect();
         let unsettled = self.settle_runs(&mut plan, &rows, identity, api).await;
-        let subscription = customer;
-        Ok(Made { plan, scripts: made.scripts, details, ledger, bound, n_cached, unsettled, subscription })
+        Ok(Made {
+            plan,
+            scripts: made.scripts,
+            details,
+            ledger,
+            probes,
+            bound,
+            n_cached,
+            unsettled,
+            subscription: customer,
+        })
     }
 
     /// Plans removals where that was asked for; else returns how many jobs are known to have lost their manifest.
@@ -318,6 +338,7 @@ impl Request<'_> {
         api: &A,
         identity: &str,
         policy: &Policy,
+        probes: &Probes,
     ) -> Result<Live, Failure> {
         let mut rows = Vec::new();
         let mut customers = BTreeSet::new();
@@ -325,10 +346,15 @@ impl Request<'_> {
         // Parents outside of the selection are no part of the plan, and say which live job a child is linked to.
         let all = links::with_parents(inventory, selected);
         // The job of a removed manifest may be of any platform.
-        let platforms = match self.planning.prune {
+        let mut platforms = match self.planning.prune {
             Some(_) => Platform::ALL.to_vec(),
             None => platforms_in_use(&all),
         };
+        for platform in probes.platforms() {
+            if !platforms.contains(&platform) {
+                platforms.push(platform);
+            }
+        }
         for platform in platforms {
             let n_before = api.calls().list;
             for row in api.list_jobs(platform.as_str()).await.map_err(read_failed)? {
@@ -339,7 +365,8 @@ impl Request<'_> {
             list_calls.insert(platform, usize::try_from(n_calls).unwrap_or(usize::MAX));
         }
         self.check_customer(&customers)?;
-        let rows = Snapshot::new(rows).rows;
+        let mut rows = Snapshot::new(rows).rows;
+        let leftovers = probe::take_leftovers(&mut rows, &self.settings.owner);
         let customer = customers.into_iter().collect::<Vec<_>>().join(",");
         let ledger = self.open_ledger(identity, &customer);
         let mut identified = self.bind(inventory, &all, &rows, &ledger)?;
@@ -377,7 +404,7 @@ impl Request<'_> {
         }
         fetched?;
         drop(by_id);
-        Ok(Live { rows, identified, details, ledger, ready, list_calls, links, customer })
+        Ok(Live { rows, identified, details, ledger, ready, list_calls, leftovers, links, customer })
     }
 
     /// Asks for jobs, and plans each while the others are on their way.
@@ -454,37 +481,6 @@ impl Request<'_> {
             None => Ok(()),
         }
     }
-
-    /// Whether updates carry the changes only, by what is known of the gateway (DESIGN section 6).
-    fn envelope(&self, known: Option<UpdatesKnown>) -> Envelope {
-        let updates = self.planning.updates.unwrap_or(self.settings.updates);
-        match (updates, known) {
-            (Updates::Full, _) | (Updates::Auto, Some(UpdatesKnown::Replace)) => Envelope::Full,
-            (Updates::Minimal, Some(UpdatesKnown::Replace)) => {
-                self.terminal.note(
-                    "this gateway replaces jobs, and `updates: minimal` would wipe what is not sent; using full",
-                );
-                Envelope::Full
-            }
-            (Updates::Minimal, None) => {
-                self.terminal.note(
-                    "`updates: minimal` on a gateway that is not known to merge: if it replaces jobs, whatever an \
-                     update does not carry is lost, scripts for good",
-                );
-                Envelope::Minimal
-            }
-            (Updates::Minimal | Updates::Auto, Some(UpdatesKnown::Merge)) => Envelope::Minimal,
-            (Updates::Auto, None) => {
-                if self.terminal.is_verbose() {
-                    self.terminal.note(
-                        "it is not known whether this gateway merges updates, so they carry the whole job; \
-                         set `updates: minimal` where you know that it does",
-                    );
-                }
-                Envelope::Full
-            }
-        }
-    }
 }
 
 /// What was read of the live jobs.
@@ -497,6 +493,8 @@ pub(super) struct Live {
     ready: BTreeMap<String, One>,
     /// How many calls each platform's list took.
     list_calls: BTreeMap<Platform, usize>,
+    /// Scratch jobs of earlier probes; they are in no row.
+    leftovers: Vec<Leftover>,
     links: Links,
     /// The subscription that answered; empty where no live job told it.
     customer: String,

@@ -18,7 +18,7 @@ use super::settings::Settings;
 use crate::api::ReadApi;
 use crate::config::Updates;
 use crate::inventory::Inventory;
-use crate::plan::{Guard, Plan, Prune};
+use crate::plan::{Action, Guard, Plan, Prune};
 use crate::render::text::{clean, count};
 use crate::saved::{self, Judged, Look, Options, SavedPlan};
 
@@ -279,6 +279,7 @@ pub(super) fn calls_needed(plan: &Plan, judged: &Judged) -> usize {
         at += 1;
         !judged.decided.contains_key(&(at - 1))
     });
+    going.probe = going.probe.filter(|_| going.changes.iter().any(|change| change.action == Action::Update));
     going.calls_needed()
 }
 

@@ -261,6 +261,8 @@ impl<'a> Builder<'a> {
             envelope: self.policy.envelope,
             guard,
             n_orphans: 0,
+            probe: None,
+            leftovers: Vec::new(),
             list_calls: BTreeMap::new(),
             tag_names,
             warnings: self.diagnostics,

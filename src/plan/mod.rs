@@ -40,6 +40,7 @@ use crate::fingerprint;
 use crate::job::Platform;
 use crate::normalise::Normalised;
 use crate::patch::Envelope;
+use crate::probe::{self, Leftover, Probe};
 use crate::record::Record;
 use crate::snapshot::Edit;
 use crate::source::Place;
@@ -238,6 +239,9 @@ pub struct Guard {
     pub help: String,
 }
 
+/// The word for updates of which a probe settles what they carry.
+pub const PROBE: &str = "probe";
+
 /// Everything that would be done, in order.
 #[must_use]
 #[derive(Clone, Debug)]
@@ -256,6 +260,10 @@ pub struct Plan {
     pub n_orphans: usize,
     /// Why nothing of it may be carried out, and what allows it.
     pub guard: Option<Guard>,
+    /// The first step, where it is not known how the gateway takes updates. Until it has told, whole jobs are sent.
+    pub probe: Option<Probe>,
+    /// Scratch jobs that earlier probes of ours have left behind; they are removed before anything else.
+    pub leftovers: Vec<Leftover>,
     /// How many calls reading a platform's list takes.
     pub list_calls: BTreeMap<Platform, usize>,
     /// Names of tags by UUID, for display.
@@ -293,7 +301,32 @@ impl Plan {
             })
         };
         let lists: usize = self.list_calls.iter().filter(|(on, _)| listed(on)).map(|(_, n)| n).sum();
-        changes * 3 + self.count(Action::Create) * 2 + lists
+        let probe = self.probe.as_ref().map_or(0, |_| probe::CALLS);
+        let leftovers = self.leftovers.len() * probe::CALLS_OF_REMOVAL;
+        changes * 3 + self.count(Action::Create) * 2 + lists + probe + leftovers
+    }
+
+    /// Makes a probe the first step, where the plan has updates; what they carry is settled by it.
+    ///
+    /// The requests are the smallest ones, and show exactly what changes. Where the probe does not tell, or nobody
+    /// carries it out, whole jobs are sent, which suits every server.
+    pub fn probe_first(&mut self, owner: &str) {
+        self.envelope = Envelope::Full;
+        let mut updates = self.changes.iter().filter(|change| change.action == Action::Update);
+        self.probe = updates.next().map(|first| Probe {
+            owner: owner.to_owned(),
+            platform: first.platform.unwrap_or(Platform::Windows),
+        });
+    }
+
+    /// What the requests carry as they stand in the plan.
+    pub fn shown_envelope(&self) -> Envelope {
+        if self.probe.is_some() { Envelope::Minimal } else { self.envelope }
+    }
+
+    /// How it is settled what updates carry, in a word: `minimal`, `full`, or `probe`.
+    pub fn updates(&self) -> &'static str {
+        if self.probe.is_some() { PROBE } else { self.envelope.as_str() }
     }
 
     /// Says whether two plans are the same: keys, ids, actions, what updates carry, requests, and the values they were
@@ -301,8 +334,8 @@ impl Plan {
     ///
     /// What a job counts by itself and who edited it last are not in it, so that it lasts from a review to an apply.
     pub fn fingerprint(&self) -> String {
-        let envelope = (self.count(Action::Update) > 0).then(|| self.envelope.as_str());
+        let updates = (self.count(Action::Update) > 0).then(|| self.updates());
         let changes: Vec<Value> = self.changes.iter().map(Change::facts).collect();
-        fingerprint::of_value(&json!([envelope, changes]))
+        fingerprint::of_value(&json!([updates, changes]))
     }
 }

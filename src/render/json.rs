@@ -13,20 +13,22 @@ pub const FORMAT_VERSION: u32 = 1;
 
 /// A plan; `api` holds the calls that were made, by kind.
 pub fn plan(plan: &Plan, api: Value) -> Value {
-    json!({
+    let mut document = json!({
         "format_version": FORMAT_VERSION,
         "command": "plan",
         "summary": summary(plan),
         "changes": plan.changes.iter().map(change).collect::<Vec<_>>(),
         "unmanaged": plan.n_unmanaged,
         "orphans": plan.n_orphans,
-        "updates": plan.envelope.as_str(),
+        "updates": plan.shown_envelope().as_str(),
         "guard": plan.guard.as_ref().map(|guard| json!({"reason": guard.reason, "help": guard.help})),
         "warnings": super::diagnostic::diagnostics_json(&plan.warnings),
         "api": api,
         "calls_needed": plan.calls_needed(),
         "fingerprint": plan.fingerprint(),
-    })
+    });
+    super::probe::add_planned(&mut document, plan);
+    document
 }
 
 /// What became of a plan; `api` holds the calls of the whole run, by kind.

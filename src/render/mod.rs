@@ -6,5 +6,6 @@ pub mod import;
 pub mod json;
 pub mod outcome;
 pub mod plan;
+pub mod probe;
 pub mod text;
 pub mod words;

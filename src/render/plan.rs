@@ -27,6 +27,7 @@ pub fn plan(plan: &Plan, context: Context<'_>, layout: &Layout) -> String {
     let mut out = String::new();
     let writer = Writer { layout, tag_names: &plan.tag_names };
     let (writes, rest): (Vec<_>, Vec<_>) = plan.changes.iter().partition(|change| change.action.writes());
+    out.push_str(&super::probe::planned(plan, layout));
     for change in writes.iter().chain(&rest) {
         writer.change(&mut out, change);
         out.push('\n');

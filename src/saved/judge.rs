@@ -123,20 +123,29 @@ fn stale(words: impl Into<String>) -> Outcome {
 
 /// What moved between a step and the one that stands in its place now; `None` if it is the same.
 fn difference(saved: &SavedPlan, step: &Step, now: &Step, look: Look<'_>) -> Option<Outcome> {
-    let envelope = look.fresh.envelope.as_str();
-    let is_update = step.action == Action::Update.as_str();
-    if step.facts() == now.facts() && (!is_update || saved.updates == envelope) {
+    let updates = look.fresh.updates();
+    // Whoever approved that a probe tells has approved both that it can tell.
+    let is_other_envelope =
+        step.action == Action::Update.as_str() && saved.updates != updates && saved.updates != plan::PROBE;
+    if step.facts() == now.facts() && !is_other_envelope {
         return None;
     }
     let mut outcome = stale("the change is not the one that was planned");
     // Whether it is the live job that is not as it was: only then is it said who edited it last.
     let mut live_moved = false;
     let mut lines = script_lines(step, now);
-    if is_update && saved.updates != envelope {
-        lines.push(format!(
-            "updates carried `{}` when the plan was made, and carry `{envelope}` now",
-            saved.updates
-        ));
+    if is_other_envelope {
+        lines.push(match updates {
+            plan::PROBE => format!(
+                "updates carried `{}` when the plan was made; now it is not known how this gateway takes them, and a \
+                 probe would have to tell",
+                saved.updates
+            ),
+            _ => format!(
+                "updates carried `{}` when the plan was made, and carry `{updates}` now",
+                saved.updates
+            ),
+        });
     }
     if step.id != now.id {
         let shown = |id: &Option<String>| id.clone().unwrap_or_else(|| "a new job".to_owned());

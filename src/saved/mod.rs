@@ -36,7 +36,7 @@ pub struct SavedPlan {
     pub subscription: String,
     /// The owner in our stamps.
     pub owner: String,
-    /// What updates carry: `minimal` or `full`.
+    /// What updates carry: `minimal` or `full`, or `probe` where a probe is the first step and tells.
     pub updates: String,
     /// The flags that it was made with.
     pub options: Options,
@@ -183,7 +183,7 @@ impl SavedPlan {
             gateway,
             subscription,
             owner,
-            updates: plan.envelope.as_str().to_owned(),
+            updates: plan.updates().to_owned(),
             options,
             fingerprint: plan.fingerprint(),
             unchanged: plan.n_unchanged,

@@ -113,7 +113,10 @@ fn after_an_apply_the_origin_of_a_difference_is_known() {
 fn the_whole_job_is_sent_where_nothing_is_known_of_the_gateway() {
     let repo = Repo::with(&[("job", "  timeout: 5\n")]);
     for (server, flags) in [
-        (Server::behaving(vec![live_job(1, "job")], says_nothing(Updates::Replace)), &[] as &[&str]),
+        (
+            Server::behaving(vec![live_job(1, "job")], says_nothing(Updates::Replace)),
+            &["--no-probe"] as &[&str],
+        ),
         (Server::of(vec![live_job(1, "job")]), &["--updates", "full"]),
     ] {
         let before = server.job(&id(1));

@@ -22,6 +22,7 @@ mod links;
 mod manifests;
 mod output;
 mod plan;
+mod probe;
 mod prune;
 mod saved;
 mod scripts;

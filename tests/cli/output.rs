@@ -226,7 +226,7 @@ fn quiet_leaves_data_and_errors() {
         behaviour.announce_updates = false;
         behaviour.fail_next.push(Fault::on(Call::Get, Effect::CloseBefore));
     });
-    repo.run_at(&server, &["plan", "-v", "--refresh"])
+    repo.run_at(&server, &["plan", "-v", "--refresh", "--no-probe"])
         .ends(0)
         .complains("note: it is not known whether this gateway merges updates")
         .complains("try 2 follows");

@@ -346,7 +346,7 @@ fn the_flags_of_the_plan_come_along_and_others_are_wrong_usage() {
 fn what_updates_carry_is_part_of_the_plan() {
     let server = Server::behaving(vec![live_job(1, "one")], says_nothing(Updates::Merge));
     let repo = Repo::with(&[("one", "  timeout: 5\n")]);
-    save(&repo, &server, &[]);
+    save(&repo, &server, &["--no-probe"]);
     assert_eq!(saved(&repo)["updates"], "full");
     // It became known that the gateway merges: the plan that was looked at carries whole jobs all the same.
     server.change(|behaviour| behaviour.announce_updates = true);
@@ -358,7 +358,11 @@ fn what_updates_carry_is_part_of_the_plan() {
     server.change(|behaviour| behaviour.announce_updates = false);
     let done = apply(&repo, &server, 3);
     let words = error(&done, "one")["message"][1].as_str().unwrap().to_owned();
-    assert_eq!(words, "updates carried `minimal` when the plan was made, and carry `full` now");
+    assert!(
+        words.starts_with("updates carried `minimal` when the plan was made; now it is not known"),
+        "{words}"
+    );
+    nothing_is_written(&server);
 }
 
 #[test]

@@ -59,6 +59,7 @@ fn apply(world: &World, allowed: &BTreeSet<String>, touched: BTreeSet<String>) -
     assert!(document["changes"].is_array(), "{}", ran.stderr);
     adds_up(&ran, &document);
     counts_calls(&document, &requests);
+    let requests = without_the_probe(requests, &before);
     let applied =
         Applied { document, requests, allowed: allowed.clone(), touched, before, after: world.truth() };
     names_are_unique(&applied.after);
@@ -67,6 +68,28 @@ fn apply(world: &World, allowed: &BTreeSet<String>, touched: BTreeSet<String>) -
     creates_are_declared(world, &applied);
     the_rest_is_kept(world, &applied);
     applied
+}
+
+/// The requests without those about a scratch job: at most one of each kind, and none about a job that was there.
+#[track_caller]
+fn without_the_probe(requests: Vec<RecordedRequest>, before: &Truth) -> Vec<RecordedRequest> {
+    let is_of_the_probe = |request: &RecordedRequest| {
+        let body = request.body.clone().unwrap_or_default();
+        match request.call {
+            Call::Create | Call::Update => text(&body, "name").starts_with("patchctl probe "),
+            Call::Delete => body["ids"].as_array().is_some_and(|ids| {
+                ids.len() == 1 && !before.0.contains_key(ids[0].as_str().unwrap_or_default())
+            }),
+            _ => false,
+        }
+    };
+    let (probe, rest): (Vec<_>, Vec<_>) = requests.into_iter().partition(is_of_the_probe);
+    let calls: BTreeSet<String> = probe.iter().map(|request| request.method.clone()).collect();
+    assert!(probe.is_empty() || (probe.len() == 3 && calls.len() == 3), "{probe:#?}");
+    let id = |request: &RecordedRequest| request.path.rsplit('/').next().unwrap_or_default().to_owned();
+    let trials = probe.iter().filter(|request| request.call == Call::Update);
+    assert!(trials.into_iter().all(|trial| !before.0.contains_key(&id(trial))), "a real job is no trial");
+    rest
 }
 
 /// No write has the path or the id of a job that no manifest names, none of them deletes, and each job that has no

@@ -7,9 +7,13 @@ use jiff::SignedDuration;
 
 use crate::api::{ApiError, LimitHeaders, ListProbe, Probe, Traffic, UpdatesKnown, in_words};
 use crate::apply::chain;
+use crate::apply::probe::Removal;
 use crate::config::Updates;
 use crate::details::CacheSummary;
+use crate::patch::Envelope;
+use crate::probe::Leftover;
 use crate::render::doctor::Check;
+use crate::render::probe::{self, Done};
 use crate::render::text::count;
 
 /// Difference of the clocks above which it is a warning: what people read as times, and a token's life, go wrong by
@@ -225,15 +229,18 @@ pub(super) fn throttling(seen: Option<LimitHeaders>, traffic: Traffic) -> Check 
 const SHARED: &str = "the limit is shared by all tools of the subscription: run fewer at a time, or allow waiting with \
                       --max-wait";
 
-/// Whether updates carry the changes only, by what is known of the gateway (DESIGN section 6).
-pub(super) fn updates(configured: Updates, known: Option<UpdatesKnown>) -> Check {
+/// Whether updates carry the changes only, by what is known of the gateway (DESIGN section 6); `told_on` is the day of
+/// the probe that it is known from.
+pub(super) fn updates(configured: Updates, known: Option<UpdatesKnown>, told_on: Option<&str>) -> Check {
     const NAME: &str = "updates";
+    let told = told_on.map(|day| format!("; a probe told it on {day}")).unwrap_or_default();
+    let ok = |words: &str| Check::ok(NAME, format!("{words}{told}"));
     match (known, configured) {
         (Some(UpdatesKnown::Merge), Updates::Full) => {
-            Check::ok(NAME, "the gateway merges; `updates: full` sends whole jobs all the same")
+            ok("the gateway merges; `updates: full` sends whole jobs all the same")
         }
         (Some(UpdatesKnown::Merge), Updates::Auto | Updates::Minimal) => {
-            Check::ok(NAME, "the gateway merges, so updates carry only what changes")
+            ok("the gateway merges, so updates carry only what changes")
         }
         (Some(UpdatesKnown::Replace), Updates::Minimal) => Check::warning(
             NAME,
@@ -241,17 +248,80 @@ pub(super) fn updates(configured: Updates, known: Option<UpdatesKnown>) -> Check
             "take `updates: minimal` out of the configuration",
         ),
         (Some(UpdatesKnown::Replace), Updates::Auto | Updates::Full) => {
-            Check::ok(NAME, "the gateway replaces, so updates carry the whole job")
+            ok("the gateway replaces, so updates carry the whole job")
         }
         (None, Updates::Auto) => Check::ok(
             NAME,
-            "not known whether the gateway merges, so updates carry the whole job, which suits both",
+            "not known whether the gateway merges: the next apply with an update tries it on a scratch job of its own; \
+             `doctor --probe-updates` does so now",
         ),
         (None, Updates::Full) => Check::ok(NAME, "carry the whole job, as `updates: full` says"),
         (None, Updates::Minimal) => {
             Check::ok(NAME, "carry only what changes: `updates: minimal` vouches that the gateway merges")
         }
     }
+}
+
+/// The same after a probe, with the setting to commit.
+pub(super) fn probed(configured: Updates, done: &Done) -> Check {
+    const NAME: &str = "updates";
+    let Some((_, probed)) = &done.probe else { return Check::not_checked(NAME, "list") };
+    let check = match probed.verdict {
+        None if probed.is_forbidden => Check::warning(
+            NAME,
+            probed.error.join(": "),
+            "commit `updates: full` in patchctl.yaml, or probe with a login that may make jobs",
+        ),
+        None => Check::warning(
+            NAME,
+            format!("it could not be told how the gateway takes updates: {}", probed.error.join(": ")),
+            "try again later; `updates: full` in patchctl.yaml suits every server",
+        ),
+        Some(verdict) => {
+            let setting = verdict.envelope().as_str();
+            let message = format!("the gateway {}", verdict.words());
+            match (configured, verdict.envelope()) {
+                (Updates::Minimal, Envelope::Full) => {
+                    let help = "set `updates: full` in patchctl.yaml in place of `updates: minimal`";
+                    Check::warning(NAME, message, help)
+                }
+                (Updates::Minimal, Envelope::Minimal) | (Updates::Full, Envelope::Full) => {
+                    Check::ok(NAME, format!("{message}, as `updates: {setting}` says"))
+                }
+                (Updates::Auto, _) | (Updates::Full, Envelope::Minimal) => {
+                    Check::ok(NAME, format!("{message}; commit `updates: {setting}` in patchctl.yaml"))
+                }
+            }
+        }
+    };
+    let own = probed.left.iter().map(|left| (left.name.as_str(), left.id.as_deref(), left.error.join(": ")));
+    let others = done.removals.iter().filter_map(|(job, removal)| {
+        let error = match removal {
+            Removal::Gone => return None,
+            Removal::NotOurs(reason) => format!("it is left alone, because {reason}"),
+            Removal::Failed(error) => error.join(": "),
+        };
+        Some((job.name.as_str(), Some(job.id.as_str()), error))
+    });
+    own.chain(others).fold(check, |check, (name, id, error)| {
+        let id = id.map(|id| format!(" ({id})")).unwrap_or_default();
+        let message =
+            format!("{}; the scratch job `{name}`{id} could not be removed: {error}", check.message);
+        Check::warning(NAME, message, probe::AGAIN)
+    })
+}
+
+/// Names scratch jobs that are still there.
+pub(super) fn left_over(check: Check, leftovers: &[Leftover]) -> Check {
+    let [first, ..] = leftovers else { return check };
+    let words = match leftovers.len() {
+        1 => format!("the scratch job `{}` ({}) of an earlier probe is still there", first.name, first.id),
+        n => format!(
+            "{n} scratch jobs of earlier probes are still there, such as `{}` ({})",
+            first.name, first.id
+        ),
+    };
+    Check::warning(check.name, format!("{}; {words}", check.message), probe::AGAIN)
 }
 
 /// The state of the cache; `note` is what `plan` would say about it, `shown` its path as messages show it.

@@ -99,11 +99,16 @@ fn subscriptions() {
 
 #[test]
 fn what_updates_carry() {
-    check(&updates(Updates::Auto, Some(UpdatesKnown::Merge)), "ok: the gateway merges, so");
-    check(&updates(Updates::Auto, Some(UpdatesKnown::Replace)), "ok: the gateway replaces, so");
-    check(&updates(Updates::Minimal, Some(UpdatesKnown::Replace)), "warning: the gateway replaces jobs");
-    check(&updates(Updates::Auto, None), "ok: not known whether");
-    check(&updates(Updates::Minimal, None), "ok: carry only what changes");
+    check(&updates(Updates::Auto, Some(UpdatesKnown::Merge), None), "ok: the gateway merges, so");
+    check(&updates(Updates::Auto, Some(UpdatesKnown::Replace), None), "ok: the gateway replaces, so");
+    check(
+        &updates(Updates::Minimal, Some(UpdatesKnown::Replace), None),
+        "warning: the gateway replaces jobs",
+    );
+    check(&updates(Updates::Auto, None, None), "ok: not known whether");
+    let told = updates(Updates::Auto, Some(UpdatesKnown::Merge), Some("2026-11-23"));
+    check(&told, "ok: the gateway merges, so updates carry only what changes; a probe told it on 2026-11-23");
+    check(&updates(Updates::Minimal, None, None), "ok: carry only what changes");
 }
 
 #[test]

@@ -4,11 +4,12 @@
 //!
 //! It asks the gateway for as little as possible (the version without a login, a token, and one to three pages of a
 //! list), writes nothing to it, and says what it cost. A check that depends on a failed one is not done and says so.
-//! It deliberately does not probe how updates work: that needs a job of its own.
+//! How updates work needs a job of its own to be told, so that is looked at, and written, only with `--probe-updates`.
 
 mod judge;
 #[cfg(test)]
 mod judge_tests;
+mod probe;
 
 use std::collections::BTreeSet;
 
@@ -20,21 +21,29 @@ use super::args::{Arguments, Common, ConnectionArgs, DoctorArgs, Output};
 use super::planning::load_manifests;
 use super::session::{Failure, Session};
 use super::settings::{Place, Settings, Target};
-use super::{Exit, pretty};
+use super::{Exit, pretty, probing};
 use crate::api::{CallCounts, Credentials, ListProbe, ReadApi, in_words};
 use crate::details::{CacheUse, Details};
 use crate::job::Platform;
+use crate::render;
 use crate::render::doctor::{self, Check, Origin, Report, Setting, Status};
+use crate::render::probe::Done;
 use crate::render::text::count;
+use crate::snapshot::ListRow;
 use crate::terminal::Terminal;
 
 /// Looks at everything and shows it.
 pub(super) async fn run(arguments: &Arguments, args: &DoctorArgs, terminal: &Terminal) -> Exit {
     let mut report = Report::default();
-    let calls = examine(arguments, args, terminal, &mut report).await;
+    let mut probed = Done::default();
+    let calls = examine(arguments, args, terminal, &mut report, &mut probed).await;
     match arguments.common.output {
         Output::Human => terminal.data(&doctor::text(&report, &calls.to_string(), &terminal.layout())),
-        Output::Json => terminal.data(&pretty(&doctor::json(&report, json!(calls)))),
+        Output::Json => {
+            let mut json = doctor::json(&report, json!(calls));
+            render::probe::add_done(&mut json, None, &probed, probe::envelope(&probed));
+            terminal.data(&pretty(&json));
+        }
     }
     if report.count(Status::Failed) > 0 { Exit::Failed } else { Exit::Done }
 }
@@ -58,6 +67,7 @@ async fn examine(
     args: &DoctorArgs,
     terminal: &Terminal,
     report: &mut Report,
+    probed: &mut Done,
 ) -> CallCounts {
     let common = &arguments.common;
     let settings = match Settings::resolve(common) {
@@ -82,7 +92,7 @@ async fn examine(
         skip(report, &ONLINE, "configuration");
         return CallCounts::default();
     };
-    examine_gateway(&place, &settings, platform, args, terminal, report).await
+    examine_gateway(&place, &settings, platform, args, terminal, (report, probed)).await
 }
 
 /// The settings that only flags give.
@@ -130,7 +140,7 @@ async fn examine_gateway(
     platform: Platform,
     args: &DoctorArgs,
     terminal: &Terminal,
-    report: &mut Report,
+    (report, probed): (&mut Report, &mut Done),
 ) -> CallCounts {
     let (target, no_login) = match (settings.target(), place) {
         (Ok(target), _) => (target, None),
@@ -158,7 +168,8 @@ async fn examine_gateway(
             return CallCounts::default();
         }
     };
-    ask(&session, settings, platform, &login, no_login, report).await;
+    let asking = Asking { session: &session, settings, platform, login: &login, args, terminal };
+    *probed = ask(asking, no_login, report).await;
     if let Place::Simulator(_, text) = place {
         let message = format!("`{text}` is the embedded simulator: no call leaves this machine");
         report.checks.push(Check::ok("simulator", message));
@@ -168,22 +179,28 @@ async fn examine_gateway(
     calls
 }
 
-/// Asks the gateway and judges its answers.
-async fn ask(
-    session: &Session,
-    settings: &Settings,
+/// What the gateway is asked with.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    session: &'a Session,
+    settings: &'a Settings,
     platform: Platform,
-    login: &Login,
-    no_login: Option<Failure>,
-    report: &mut Report,
-) {
+    login: &'a Login,
+    args: &'a DoctorArgs,
+    terminal: &'a Terminal,
+}
+
+/// Asks the gateway and judges its answers.
+async fn ask(asking: Asking<'_>, no_login: Option<Failure>, report: &mut Report) -> Done {
+    let Asking { session, settings, platform, login, args, terminal } = asking;
+    let mut probed = Done::default();
     let client = &session.client;
     let gateway = client.gateway();
     let probe = client.probe().await;
     report.checks.push(judge::network(&gateway.host(), gateway.url().scheme() == "https", &probe));
     if probe.is_err() {
         skip(report, &ONLINE[1..], "network");
-        return;
+        return probed;
     }
     let mut listed = None;
     match &no_login {
@@ -208,14 +225,37 @@ async fn ask(
     }
     report.checks.push(judge::clock(client.clock_ahead()));
     report.checks.push(judge::throttling(client.limits_seen(), client.traffic()));
+    let is_ours =
+        report.checks.iter().all(|check| check.status != Status::Failed || check.name == "manifests");
     match &listed {
-        Some(_) => report.checks.push(judge::updates(settings.updates, client.simulator_updates())),
+        // Nothing is made in a subscription that is not the configured one.
+        Some(Ok(_)) if args.probe_updates && is_ours => {
+            let (check, done) = probe::probe_updates(session, settings, platform, args, terminal).await;
+            report.checks.push(check);
+            probed = done;
+        }
+        Some(Ok(_)) if args.probe_updates => skip(report, &["updates"], "subscription"),
+        Some(Err(_)) if args.probe_updates => skip(report, &["updates"], "list"),
+        Some(listed) => report.checks.push(updates(session, settings, listed.as_ref().ok(), terminal)),
         None => skip(report, &["updates"], "credentials"),
     }
     match &customers {
         Some(customers) => report.checks.push(cache(session, settings, customers)),
         None => skip(report, &["cache"], "list"),
     }
+    probed
+}
+
+/// What is known of updates, and whether the beginning of the list shows a scratch job that a probe left behind.
+fn updates(session: &Session, settings: &Settings, listed: Option<&ListProbe>, terminal: &Terminal) -> Check {
+    let probes = probing::open(settings, &session.identity, false, terminal);
+    let announced = session.client.simulator_updates();
+    let known = announced.or_else(|| probes.known());
+    let told_on = probes.learned_on().filter(|_| announced.is_none());
+    let rows = listed.map(|listed| listed.rows.as_slice()).unwrap_or_default();
+    let mut rows = rows.iter().filter_map(ListRow::read).collect();
+    let leftovers = crate::probe::take_leftovers(&mut rows, &settings.owner);
+    judge::left_over(judge::updates(settings.updates, known, told_on), &leftovers)
 }
 
 /// The subscriptions that the rows name.
