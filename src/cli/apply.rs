@@ -64,14 +64,14 @@ async fn plan_and_apply(
             help.to_owned(),
         ));
     }
-    audit::check(arguments, args)?;
+    audit::check(arguments, &args.writing)?;
     let saved = Saved::open(args, common)?;
     // A saved plan is made afresh with the flags that it was made with.
     let (common, args) = saved.as_ref().map_or((common, args), |saved| (&saved.common, &saved.args));
     let settings = Settings::resolve(common)?;
     saved.as_ref().map_or(Ok(()), |saved| saved.check_owner(&settings))?;
     let run = journal::run_id();
-    let lock_wait = args.lock_wait.unwrap_or_default();
+    let lock_wait = args.writing.lock_wait.unwrap_or_default();
     // Before anything is read, so that the plan is not from before another run's writes.
     let _lock = journal::lock(&settings, &run, lock_wait, terminal).await?;
     let record = record::load(&settings)?;
@@ -86,7 +86,7 @@ async fn plan_and_apply(
     // Before the manifests are read, so that what is recorded is what they were read at.
     let head = request.clean_head();
     let commit = head.as_ref().map(Commit::id);
-    let mut audit = Audit::open(args, &run, commit)?;
+    let mut audit = Audit::open(&args.writing, &run, commit)?;
     let inventory = request.take_inventory()?;
     let session = Session::open(&settings, &args.planning, terminal).await?;
     let known = || session.client.simulator_updates();
@@ -99,7 +99,7 @@ async fn plan_and_apply(
         Ok(mut made) => {
             let after = After {
                 request,
-                inventory: &inventory,
+                inventory: Some(&inventory),
                 head: head.as_ref(),
                 writes_ids: args.write_ids,
                 run: &run,
@@ -116,20 +116,22 @@ async fn plan_and_apply(
 
 /// What is kept of a run when its steps are done.
 #[derive(Clone, Copy)]
-struct After<'a> {
-    request: Request<'a>,
-    inventory: &'a Inventory,
+pub(super) struct After<'a> {
+    pub(super) request: Request<'a>,
+    /// The manifests; a run that undoes another one may do without.
+    pub(super) inventory: Option<&'a Inventory>,
     /// The commit that the manifests were read at, if they were as it says.
-    head: Option<&'a Commit>,
-    writes_ids: bool,
+    pub(super) head: Option<&'a Commit>,
+    pub(super) writes_ids: bool,
     /// The run's id.
-    run: &'a str,
+    pub(super) run: &'a str,
     /// The saved plan that this is the carrying out of.
-    saved: Option<&'a Saved>,
+    pub(super) saved: Option<&'a Saved>,
 }
 
-#[expect(clippy::too_many_arguments, reason = "all that a run has come to by then, used once")]
-async fn carry_out(
+/// Shows a plan, asks, carries it out, and says what became of each step.
+#[expect(clippy::too_many_arguments, reason = "all that a run has come to by then")]
+pub(super) async fn carry_out(
     made: &mut Made,
     session: &Session,
     settings: &Settings,
@@ -141,13 +143,13 @@ async fn carry_out(
 ) -> Result<Exit, Failure> {
     let human = arguments.common.output == Output::Human;
     // Where the audit has stdout for itself, what is said to people goes the way of remarks.
-    let tell = |text: &str| if audit::takes_stdout(args) { terminal.say(text) } else { terminal.data(text) };
+    let tell = |text: &str| if audit::takes_stdout(&args.writing) { terminal.say(text) } else { terminal.data(text) };
     let fingerprint = made.plan.fingerprint();
     let is_unexpected = saved::expect(&mut made.plan, &fingerprint, args.expect.as_deref());
-    let judged = match after.saved {
-        Some(saved) => {
+    let judged = match after.saved.zip(after.inventory) {
+        Some((saved, inventory)) => {
             saved.check_subscription(&made.subscription)?;
-            saved.judge(made, after.inventory, &session.client).await?
+            saved.judge(made, inventory, &session.client).await?
         }
         None => Judged::default(),
     };
@@ -210,10 +212,10 @@ async fn carry_out(
         api: &session.client,
         interrupt: &interrupt,
         allow_run_once: &allow_run_once,
-        settle_time: args.settle_time(),
+        settle_time: args.writing.settle_time(),
         now: || jiff::Timestamp::now().as_millisecond(),
         journal: &journal,
-        max_failures: args.failures(),
+        max_failures: args.writing.failures(),
     };
     let outcomes = apply::apply(run, |change, outcome| {
         say_outcome(change, outcome);
@@ -225,9 +227,9 @@ async fn carry_out(
     probing::doubt(probes, &outcomes, terminal);
     record::keep(settings, plan, &outcomes, terminal);
     after.request.remember_applied(after.inventory, plan, &outcomes, after.head, ledger);
-    let ids = after.writes_ids.then(|| {
-        let ids = ids_to_write(after.inventory, bound, plan, &outcomes);
-        write_ids(after.inventory, after.request.root(), &ids)
+    let ids = after.inventory.filter(|_| after.writes_ids).map(|inventory| {
+        let ids = ids_to_write(inventory, bound, plan, &outcomes);
+        write_ids(inventory, after.request.root(), &ids)
     });
     let (plan, outcomes) = with_gone(plan, outcomes, judged.gone);
     let (plan, outcomes) = (&plan, outcomes.as_slice());

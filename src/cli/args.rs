@@ -182,7 +182,7 @@ Examples:
 pub struct ValidateArgs {}
 
 /// What plan and apply share
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct PlanningArgs {
     /// What updates carry [default: auto]
     #[arg(long, value_enum)]
@@ -224,7 +224,7 @@ pub struct PlanningArgs {
 }
 
 /// How the gateway is spoken to; shared by the commands that do
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct ConnectionArgs {
     /// Certificate authority to trust beside the platform's, a PEM file; may be repeated
     #[arg(long, value_name = "FILE")]
@@ -271,7 +271,7 @@ impl ConnectionArgs {
 /// Time for a write to show where `--settle-time` is not given (DESIGN section 6).
 const DEFAULT_SETTLE_TIME: Duration = Duration::from_secs(30);
 
-impl ApplyArgs {
+impl WritingArgs {
     /// For how long a write that does not show yet is read again; zero means once only.
     pub fn settle_time(&self) -> Duration {
         self.settle_time.unwrap_or(DEFAULT_SETTLE_TIME)
@@ -331,7 +331,7 @@ pub struct PlanArgs {
 }
 
 /// Arguments of `apply`
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct ApplyArgs {
     /// What both share.
     #[command(flatten)]
@@ -348,6 +348,14 @@ pub struct ApplyArgs {
     /// Afterwards write `metadata.id` of bound and created jobs into their manifests; comments are kept
     #[arg(long)]
     pub write_ids: bool,
+    /// How the steps are carried out.
+    #[command(flatten)]
+    pub writing: WritingArgs,
+}
+
+/// How steps are carried out; shared by the commands that write to live jobs
+#[derive(Clone, Debug, Default, Args)]
+pub struct WritingArgs {
     /// How long a write that does not show yet is read again, such as 30s or 2m; 0 is once only [default: 30s]
     #[arg(long, value_name = "DURATION", value_parser = wait)]
     pub settle_time: Option<Duration>,

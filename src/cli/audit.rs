@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::args::{ApplyArgs, Arguments, Output};
+use super::args::{Arguments, Output, WritingArgs};
 use super::session::Failure;
 use super::unsettled;
 use crate::plan::{Change, Outcome};
@@ -34,12 +34,12 @@ pub(super) struct Audit {
 }
 
 /// Whether `--audit -` takes stdout for itself.
-pub(super) fn takes_stdout(args: &ApplyArgs) -> bool {
+pub(super) fn takes_stdout(args: &WritingArgs) -> bool {
     args.audit.as_ref().is_some_and(|path| path.as_os_str() == "-")
 }
 
 /// Refuses what can not be, before anything is done.
-pub(super) fn check(arguments: &Arguments, args: &ApplyArgs) -> Result<(), Failure> {
+pub(super) fn check(arguments: &Arguments, args: &WritingArgs) -> Result<(), Failure> {
     if takes_stdout(args) && arguments.common.output == Output::Json {
         return Err(Failure::Usage(
             "--audit - and --output json both want stdout".to_owned(),
@@ -51,7 +51,7 @@ pub(super) fn check(arguments: &Arguments, args: &ApplyArgs) -> Result<(), Failu
 
 impl Audit {
     /// Opens the file before anything is written to the API.
-    pub(super) fn open(args: &ApplyArgs, run: &str, commit: Option<&str>) -> Result<Self, Failure> {
+    pub(super) fn open(args: &WritingArgs, run: &str, commit: Option<&str>) -> Result<Self, Failure> {
         let sink = match &args.audit {
             None => Sink::Nowhere,
             Some(_) if takes_stdout(args) => Sink::Stdout,

@@ -287,7 +287,7 @@ impl Request<'_> {
     /// `head` is the commit that the manifests were read at.
     pub(super) fn remember_applied(
         &self,
-        inventory: &Inventory,
+        inventory: Option<&Inventory>,
         plan: &Plan,
         outcomes: &[Outcome],
         head: Option<&Commit>,
@@ -313,7 +313,8 @@ impl Request<'_> {
             let text = |name: &str| job.get(name).and_then(Value::as_str);
             if let (Some(id), Some(name)) = (change.id.as_deref().or(text("id")), text("name")) {
                 let platform = text("platform").and_then(Platform::parse).or(change.platform);
-                let protect = inventory.summaries.iter().any(|s| s.key == change.key && s.protect);
+                let mut summaries = inventory.into_iter().flat_map(|inventory| &inventory.summaries);
+                let protect = summaries.any(|s| s.key == change.key && s.protect);
                 ledger.created(&change.key, &id.to_ascii_lowercase(), name, platform, protect);
             }
         }
