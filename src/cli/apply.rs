@@ -28,8 +28,8 @@ use crate::base::Commit;
 use crate::details::Details;
 use crate::inventory::Inventory;
 use crate::plan::{Action, Change, Outcome, OutcomeKind, Plan};
-use crate::render;
 use crate::render::text::{clean, count};
+use crate::render::{self, markdown};
 use crate::saved::Judged;
 use crate::terminal::Terminal;
 
@@ -37,7 +37,7 @@ use crate::terminal::Terminal;
 pub(super) async fn run(arguments: &Arguments, args: &ApplyArgs, terminal: &Terminal) -> Exit {
     let exit = match plan_and_apply(arguments, args, terminal).await {
         Ok(exit) => exit,
-        Err(failure) => failure.report("apply", arguments.common.output, terminal),
+        Err(failure) => failure.report_to("apply", &arguments.common, terminal),
     };
     match Terminal::lost_output() {
         // Whoever stopped reading does not know what was changed: that is never "done".
@@ -143,7 +143,9 @@ pub(super) async fn carry_out(
 ) -> Result<Exit, Failure> {
     let human = arguments.common.output == Output::Human;
     // Where the audit has stdout for itself, what is said to people goes the way of remarks.
-    let tell = |text: &str| if audit::takes_stdout(&args.writing) { terminal.say(text) } else { terminal.data(text) };
+    let tell = |text: &str| {
+        if audit::takes_stdout(&args.writing) { terminal.say(text) } else { terminal.data(text) }
+    };
     let fingerprint = made.plan.fingerprint();
     let is_unexpected = saved::expect(&mut made.plan, &fingerprint, args.expect.as_deref());
     let judged = match after.saved.zip(after.inventory) {
@@ -164,7 +166,7 @@ pub(super) async fn carry_out(
     if human {
         tell(&text);
     } else if !args.auto_approve {
-        // The question needs the plan beside it, and stdout is for the one JSON document.
+        // The question needs the plan beside it, and stdout is for the one document.
         terminal.say(&text);
     }
     let mut allow_run_once: BTreeSet<String> = args.planning.allow_run_once.iter().cloned().collect();
@@ -189,7 +191,7 @@ pub(super) async fn carry_out(
     let probing = Probing {
         api: &session.client,
         owner: &settings.owner,
-        settle_time: args.settle_time(),
+        settle_time: args.writing.settle_time(),
         interrupt: &interrupt,
     };
     // The plan's first step; what updates carry is settled by it.
@@ -237,6 +239,15 @@ pub(super) async fn carry_out(
     if human {
         tell(&render::outcome::summary(plan, outcomes, &calls.to_string(), &layout));
         tell(&ids.as_ref().map(WrittenIds::text).unwrap_or_default());
+    } else if arguments.common.output == Output::Markdown {
+        let context = markdown::apply::Context {
+            owner: &settings.owner,
+            gateway: &session.gateway,
+            calls: &calls.to_string(),
+            run: after.run,
+        };
+        terminal.data(&markdown::apply::apply(plan, outcomes, context));
+        terminal.say(&ids.as_ref().map(WrittenIds::text).unwrap_or_default());
     } else {
         let mut json = render::json::apply(plan, outcomes, cost::json(&session.client, *n_cached));
         render::probe::add_done(&mut json, Some(plan), &probed, plan.envelope);

@@ -78,6 +78,8 @@ pub enum Output {
     Human,
     /// JSON for programs
     Json,
+    /// Markdown for a comment in a pull request (validate, plan, apply)
+    Markdown,
 }
 
 /// Here and not beside the type, because the core names no command line.

@@ -40,9 +40,14 @@ pub(super) fn takes_stdout(args: &WritingArgs) -> bool {
 
 /// Refuses what can not be, before anything is done.
 pub(super) fn check(arguments: &Arguments, args: &WritingArgs) -> Result<(), Failure> {
-    if takes_stdout(args) && arguments.common.output == Output::Json {
+    let document = match arguments.common.output {
+        Output::Human => None,
+        Output::Json => Some("json"),
+        Output::Markdown => Some("markdown"),
+    };
+    if let Some(document) = document.filter(|_| takes_stdout(args)) {
         return Err(Failure::Usage(
-            "--audit - and --output json both want stdout".to_owned(),
+            format!("--audit - and --output {document} both want stdout"),
             "give the audit a file: --audit FILE".to_owned(),
         ));
     }

@@ -29,7 +29,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 pub use args::Arguments;
-use args::Command;
+use args::{Command, Output};
 
 use crate::diagnostic::Diagnostics;
 use crate::render;
@@ -86,6 +86,13 @@ pub fn run() -> Exit {
         (false, false) => Talk::Normal,
     };
     let terminal = Terminal::new(common.color, talk);
+    if common.output == Output::Markdown
+        && let Some((command, others)) = without_markdown(&arguments.command)
+    {
+        let message = format!("{command} has no Markdown");
+        terminal.error(&[message], Some(others));
+        return Exit::Usage;
+    }
     match &arguments.command {
         Command::Validate(args) => validate::run(&arguments, args, &terminal),
         Command::Schema(args) => schema(args, &terminal),
@@ -94,6 +101,20 @@ pub fn run() -> Exit {
         Command::Import(args) => with_runtime(&terminal, import::run(&arguments, args, &terminal)),
         Command::Doctor(args) => with_runtime(&terminal, doctor::run(&arguments, args, &terminal)),
         Command::Simulator(args) => with_runtime(&terminal, simulator::run(&arguments, args, &terminal)),
+    }
+}
+
+/// A command whose output is not for a comment, and what it has instead; `None` for those that have Markdown.
+fn without_markdown(command: &Command) -> Option<(&'static str, &'static str)> {
+    let both = "its outputs are human and json; Markdown is for validate, plan and apply";
+    match command {
+        Command::Validate(_) | Command::Plan(_) | Command::Apply(_) => None,
+        Command::Import(_) => Some(("import", both)),
+        Command::Doctor(_) => Some(("doctor", both)),
+        Command::Schema(_) => {
+            Some(("schema", "it prints a JSON Schema, and with --members a page in Markdown"))
+        }
+        Command::Simulator(_) => Some(("simulator", "it has nothing but messages for people")),
     }
 }
 

@@ -8,14 +8,14 @@ use super::settings::Settings;
 use super::{Exit, pretty, record, saved};
 use crate::api::ReadApi;
 use crate::plan::{Action, Plan};
-use crate::render;
+use crate::render::{self, markdown};
 use crate::terminal::Terminal;
 
 /// Plans and shows the plan.
 pub(super) async fn run(arguments: &Arguments, args: &PlanArgs, terminal: &Terminal) -> Exit {
     match show_plan(arguments, args, terminal).await {
         Ok(plan) => exit(&plan, args.detailed_exitcode),
-        Err(failure) => failure.report("plan", arguments.common.output, terminal),
+        Err(failure) => failure.report_to("plan", &arguments.common, terminal),
     }
 }
 
@@ -41,7 +41,7 @@ async fn show_plan(arguments: &Arguments, args: &PlanArgs, terminal: &Terminal) 
         made = Err(failure);
     }
     if let Ok(made) = &made {
-        show(made, &session, arguments, terminal);
+        show(made, &session, &settings, arguments, terminal);
         if arguments.common.output == Output::Human && (args.out.is_some() || terminal.is_verbose()) {
             terminal.data(&format!("Fingerprint: {}\n", made.plan.fingerprint()));
         }
@@ -54,13 +54,13 @@ async fn show_plan(arguments: &Arguments, args: &PlanArgs, terminal: &Terminal) 
     made.map(|made| made.plan)
 }
 
-fn show(made: &Made, session: &Session, arguments: &Arguments, terminal: &Terminal) {
+fn show(made: &Made, session: &Session, settings: &Settings, arguments: &Arguments, terminal: &Terminal) {
     let plan = &made.plan;
+    let applying = cost::of_apply(&session.client, plan.calls_needed());
+    let applying = (plan.calls_needed() > 0 && plan.guard.is_none()).then_some(applying.as_str());
     match arguments.common.output {
         Output::Human => {
             let calls = session.client.calls().to_string();
-            let applying = cost::of_apply(&session.client, plan.calls_needed());
-            let applying = (plan.calls_needed() > 0 && plan.guard.is_none()).then_some(applying.as_str());
             let context = render::plan::Context { gateway: &session.gateway, calls: &calls, applying };
             terminal.data(&render::plan::plan(plan, context, &terminal.layout()));
         }
@@ -69,6 +69,11 @@ fn show(made: &Made, session: &Session, arguments: &Arguments, terminal: &Termin
             let mut json = render::json::plan(plan, api);
             json["unsettled_runs"] = made.unsettled.json();
             terminal.data(&pretty(&json));
+        }
+        Output::Markdown => {
+            let context =
+                markdown::plan::Context { owner: &settings.owner, gateway: &session.gateway, applying };
+            terminal.data(&markdown::plan::plan(plan, context));
         }
     }
 }

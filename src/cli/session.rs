@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::args::{ConnectionArgs, Output, PlanningArgs};
+use super::args::{Common, ConnectionArgs, Output, PlanningArgs};
 use super::settings::{Settings, SettingsError, Target};
 use super::waiting::notices;
 use super::{Exit, pretty, show};
@@ -19,6 +19,7 @@ use crate::api::{self, Client, Credentials, Gateway};
 use crate::apply::chain;
 use crate::diagnostic::Diagnostics;
 use crate::render;
+use crate::render::markdown;
 use crate::simulator::{self, Behaviour, Simulator, Tenant};
 use crate::terminal::Terminal;
 
@@ -36,6 +37,28 @@ pub(super) enum Failure {
 impl Failure {
     fn error(error: &dyn std::error::Error, help: String) -> Self {
         Self::Error(chain(error), Some(help))
+    }
+
+    /// The same as [`Failure::report`] for a command whose comments are found by their owner.
+    ///
+    /// Where not even the settings can be read, the comment names no owner.
+    pub(super) fn report_to(&self, command: &str, common: &Common, terminal: &Terminal) -> Exit {
+        if common.output == Output::Markdown {
+            let settings = Settings::resolve(common).ok();
+            terminal.data(&self.markdown(command, settings.as_ref().map(|settings| &*settings.owner)));
+        }
+        self.report(command, common.output, terminal)
+    }
+
+    /// It as a comment in a pull request.
+    fn markdown(&self, command: &str, owner: Option<&str>) -> String {
+        match self {
+            Self::Findings(found) => markdown::findings::errors(command, owner, found),
+            Self::Error(lines, help) => markdown::findings::error(command, owner, lines, help.as_deref()),
+            Self::Usage(message, help) => {
+                markdown::findings::error(command, owner, std::slice::from_ref(message), Some(help))
+            }
+        }
     }
 
     /// Shows it, in the form asked for, and chooses the exit status.

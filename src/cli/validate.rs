@@ -9,6 +9,7 @@ use super::settings::Settings;
 use super::{Exit, pretty, show};
 use crate::render::diagnostic::diagnostics_json;
 use crate::render::json::FORMAT_VERSION;
+use crate::render::markdown::findings::valid;
 use crate::render::text::count;
 use crate::terminal::Terminal;
 
@@ -20,7 +21,7 @@ pub(super) fn run(arguments: &Arguments, _args: &ValidateArgs, terminal: &Termin
         .and_then(|settings| load_manifests(&settings, common).map(|loaded| (settings, loaded)));
     let (settings, (set, warnings)) = match loaded {
         Ok(loaded) => loaded,
-        Err(failure) => return failure.report("validate", common.output, terminal),
+        Err(failure) => return failure.report_to("validate", common, terminal),
     };
     match common.output {
         Output::Human => {
@@ -52,6 +53,11 @@ pub(super) fn run(arguments: &Arguments, _args: &ValidateArgs, terminal: &Termin
                 "manifests": keys,
                 "diagnostics": diagnostics_json(&warnings),
             })));
+        }
+        Output::Markdown => {
+            show(terminal, &warnings);
+            let folder = settings.shown(&settings.jobs).to_string();
+            terminal.data(&valid(&settings.owner, set.manifests.len(), &folder, &warnings));
         }
     }
     Exit::Done

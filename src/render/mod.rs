@@ -4,6 +4,7 @@ pub mod diagnostic;
 pub mod doctor;
 pub mod import;
 pub mod json;
+pub mod markdown;
 pub mod outcome;
 pub mod plan;
 pub mod probe;

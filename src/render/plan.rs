@@ -188,7 +188,7 @@ impl Writer<'_> {
     }
 
     fn field(&self, out: &mut String, change: &Change, field: &Field) {
-        let path = self.path(change, field);
+        let path = path_words(change, field);
         match (&field.before, &field.after) {
             (before, after) if self.is_set(field) => {
                 let _ = writeln!(out, "    {path}");
@@ -288,28 +288,6 @@ impl Writer<'_> {
         }
     }
 
-    /// The path with the name of the action it leads into.
-    fn path(&self, change: &Change, field: &Field) -> String {
-        let path = dotted(&field.path);
-        let mut parts = field.path.splitn(4, '/').skip(1);
-        let (Some(list), Some(position)) = (parts.next(), parts.next().and_then(|part| part.parse().ok()))
-        else {
-            return path;
-        };
-        let element = match (&field.before, &field.after, &change.basis) {
-            (gone @ Value::Object(_), Value::Null, _) if parts.next().is_none() => Some(gone.clone()),
-            (Value::Null, new @ Value::Object(_), _) if field.path.split('/').count() == 3 => {
-                Some(new.clone())
-            }
-            (_, _, Some(basis)) => basis.desired.at(&format!("/{list}/{position}")).cloned(),
-            (_, _, None) => None,
-        };
-        match element {
-            Some(element) => format!("{path} \"{}\"", clean(&elements::label(&element, position))),
-            None => path,
-        }
-    }
-
     fn is_set(&self, field: &Field) -> bool {
         find_pointer(&field.path).is_some_and(|row| matches!(row.kind, Type::Set(_) | Type::Addresses))
     }
@@ -347,6 +325,25 @@ impl Writer<'_> {
             _ => format!("{} {}", request.method, names.join(", ")),
         };
         let _ = writeln!(out, "{}", self.layout.paint(Tone::Faint, &self.layout.wrap(&sent, 4, 6)));
+    }
+}
+
+/// The path with the name of the action it leads into.
+pub(super) fn path_words(change: &Change, field: &Field) -> String {
+    let path = dotted(&field.path);
+    let mut parts = field.path.splitn(4, '/').skip(1);
+    let (Some(list), Some(position)) = (parts.next(), parts.next().and_then(|part| part.parse().ok())) else {
+        return path;
+    };
+    let element = match (&field.before, &field.after, &change.basis) {
+        (gone @ Value::Object(_), Value::Null, _) if parts.next().is_none() => Some(gone.clone()),
+        (Value::Null, new @ Value::Object(_), _) if field.path.split('/').count() == 3 => Some(new.clone()),
+        (_, _, Some(basis)) => basis.desired.at(&format!("/{list}/{position}")).cloned(),
+        (_, _, None) => None,
+    };
+    match element {
+        Some(element) => format!("{path} \"{}\"", clean(&elements::label(&element, position))),
+        None => path,
     }
 }
 

@@ -44,6 +44,8 @@ pub(super) async fn run(arguments: &Arguments, args: &DoctorArgs, terminal: &Ter
             render::probe::add_done(&mut json, None, &probed, probe::envelope(&probed));
             terminal.data(&pretty(&json));
         }
+        // Refused before (`cli::run`).
+        Output::Markdown => {}
     }
     if report.count(Status::Failed) > 0 { Exit::Failed } else { Exit::Done }
 }

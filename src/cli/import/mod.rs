@@ -73,6 +73,8 @@ async fn import(arguments: &Arguments, args: &ImportArgs, terminal: &Terminal) -
             Output::Json => {
                 terminal.data(&pretty(&render::import::json(report, cost::json(&session.client, n_cached))));
             }
+            // Refused before (`cli::run`).
+            Output::Markdown => {}
         }
     }
     cost::tell(terminal, &session.client, n_cached);
