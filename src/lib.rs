@@ -25,6 +25,7 @@ pub mod plan;
 pub mod probe;
 pub mod record;
 pub mod render;
+pub mod revert;
 pub mod saved;
 pub mod schedule;
 pub mod script;

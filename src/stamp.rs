@@ -33,6 +33,23 @@ pub struct Stamp {
 }
 
 impl Stamp {
+    /// In place of a stamp, for a write that leaves none: it undoes the one that brought the first.
+    pub fn nothing() -> Self {
+        Self {
+            owner: String::new(),
+            key: String::new(),
+            table_version: TABLE_VERSION,
+            declared: String::new(),
+            job: String::new(),
+            contents: String::new(),
+        }
+    }
+
+    /// Whether it stands for no stamp.
+    pub fn is_nothing(&self) -> bool {
+        self.owner.is_empty()
+    }
+
     /// The part that is about what was applied: table version and digests.
     pub fn digests(&self) -> String {
         let Self { owner: _, key: _, table_version, declared, job, contents } = self;
@@ -132,6 +149,7 @@ pub fn owners(description: &str) -> impl Iterator<Item = &str> {
 /// Puts a stamp at the end of a description.
 pub fn join(text: Option<&str>, stamp: &Stamp) -> String {
     match text {
+        text if stamp.is_nothing() => text.unwrap_or_default().to_owned(),
         None | Some("") => stamp.to_string(),
         Some(text) => format!("{text}\n{stamp}"),
     }

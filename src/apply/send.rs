@@ -48,7 +48,7 @@ pub(super) struct Target<'a> {
 /// What a write of content leaves behind.
 fn expected(basis: &Basis, description: Option<&str>) -> Expected {
     Expected {
-        stamp: description.is_some().then(|| basis.stamp.to_string()),
+        stamp: description.filter(|_| !basis.stamp.is_nothing()).map(|_| basis.stamp.to_string()),
         job: Some(basis.stamp.job.clone()),
         ..Expected::default()
     }
@@ -147,6 +147,7 @@ fn intent(change: &Change, call: Call, method: &str, path: String) -> Intent {
         expected: Expected::default(),
         body: None,
         before: None,
+        recorded: None,
     }
 }
 

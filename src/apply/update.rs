@@ -248,6 +248,10 @@ pub(super) fn refused(error: &WriteError) -> Outcome {
 /// was declared.
 pub(super) fn shows(basis: &Basis, job: &LiveJob) -> bool {
     match basis.description {
+        // What undoes the first apply takes the stamp away with it.
+        Some(_) if basis.stamp.is_nothing() => {
+            job.stamp == Found::None && verify::not_converged(basis, &job.normalised).is_empty()
+        }
         Some(_) => job.stamp == Found::Stamp(basis.stamp.clone()),
         None => verify::not_converged(basis, &job.normalised).is_empty(),
     }

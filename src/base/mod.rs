@@ -186,6 +186,16 @@ pub fn recorded(root: &Path, id: &str) -> Option<Commit> {
     is_past.then_some(commit)
 }
 
+/// A commit that an earlier run recorded and those before it, newest first; none where it is not here.
+pub fn earlier(root: &Path, id: Option<&str>, most: usize) -> Vec<Commit> {
+    let is_id = |id: &str| matches!(id.len(), 40 | 64) && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let from = id.filter(|id| is_id(id)).unwrap_or("HEAD");
+    let Ok(git) = Git::open(root) else { return Vec::new() };
+    let most = format!("--max-count={most}");
+    let list = git.run(&["rev-list", most.as_str(), from, "--"]).unwrap_or_default();
+    String::from_utf8_lossy(&list).lines().filter(|id| is_id(id)).map(|id| Commit(id.to_owned())).collect()
+}
+
 /// The commit that is checked out, if the manifest folder is as it says.
 ///
 /// A manifest that Git ignores is not seen to be there; whoever ignores manifests does not compare commits.

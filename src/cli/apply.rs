@@ -16,6 +16,7 @@ use super::cost;
 use super::identity::ids_to_write;
 use super::journal::{self, About, RunJournal};
 use super::planning::{Made, Request};
+use super::revert::Undone;
 use super::saved::{self, Saved};
 use super::session::{Failure, Session};
 use super::settings::Settings;
@@ -39,6 +40,11 @@ pub(super) async fn run(arguments: &Arguments, args: &ApplyArgs, terminal: &Term
         Ok(exit) => exit,
         Err(failure) => failure.report_to("apply", &arguments.common, terminal),
     };
+    told_of(exit, terminal)
+}
+
+/// The exit status of a run that may not have been able to say what it did.
+pub(super) fn told_of(exit: Exit, terminal: &Terminal) -> Exit {
     match Terminal::lost_output() {
         // Whoever stopped reading does not know what was changed: that is never "done".
         Some(lost) if exit == Exit::Done => {
@@ -104,6 +110,7 @@ async fn plan_and_apply(
                 writes_ids: args.write_ids,
                 run: &run,
                 saved: saved.as_ref(),
+                undone: None,
             };
             carry_out(&mut made, &session, &settings, arguments, args, after, &mut audit, terminal).await
         }
@@ -127,6 +134,8 @@ pub(super) struct After<'a> {
     pub(super) run: &'a str,
     /// The saved plan that this is the carrying out of.
     pub(super) saved: Option<&'a Saved>,
+    /// The run that this one undoes.
+    pub(super) undone: Option<&'a Undone>,
 }
 
 /// Shows a plan, asks, carries it out, and says what became of each step.
@@ -161,7 +170,10 @@ pub(super) async fn carry_out(
     let applying = cost::of_apply(&session.client, calls_needed);
     let applying = (calls_needed > 0 && plan.guard.is_none()).then_some(applying.as_str());
     let context = render::plan::Context { gateway: &session.gateway, calls: &calls, applying };
-    let mut text = render::plan::plan(plan, context, &terminal.layout());
+    let mut text = match after.undone {
+        Some(undone) => undone.text(plan, context, &terminal.layout()),
+        None => render::plan::plan(plan, context, &terminal.layout()),
+    };
     text.push_str(&after.saved.map_or_else(String::new, |saved| saved.words(judged.n_going)));
     if human {
         tell(&text);
@@ -205,6 +217,7 @@ pub(super) async fn carry_out(
         gateway: &session.identity,
         owner: &settings.owner,
         commit: after.head.map(Commit::id),
+        record: after.request.record,
     };
     let journal = RunJournal::begin(&settings.state_dir, about, plan, ledger)?;
     let run = Run {
@@ -228,6 +241,9 @@ pub(super) async fn carry_out(
     remember(details, &outcomes, terminal);
     probing::doubt(probes, &outcomes, terminal);
     record::keep(settings, plan, &outcomes, terminal);
+    if let Some(commit) = after.undone.and_then(|undone| undone.stands_at(&outcomes, ledger)) {
+        ledger.applied(&commit);
+    }
     after.request.remember_applied(after.inventory, plan, &outcomes, after.head, ledger);
     let ids = after.inventory.filter(|_| after.writes_ids).map(|inventory| {
         let ids = ids_to_write(inventory, bound, plan, &outcomes);
@@ -237,7 +253,12 @@ pub(super) async fn carry_out(
     let (plan, outcomes) = (&plan, outcomes.as_slice());
     let calls = session.client.calls();
     if human {
-        tell(&render::outcome::summary(plan, outcomes, &calls.to_string(), &layout));
+        let summary = render::outcome::summary(plan, outcomes, &calls.to_string(), &layout);
+        tell(&if after.undone.is_some() { summary.replacen("Apply:", "Revert:", 1) } else { summary });
+        if outcomes.iter().any(|outcome| outcome.kind.has_written()) {
+            tell(&format!("Undo with: patchctl revert {}\n", after.run));
+        }
+        tell(&after.undone.map(|undone| undone.warning(outcomes)).unwrap_or_default());
         tell(&ids.as_ref().map(WrittenIds::text).unwrap_or_default());
     } else if arguments.common.output == Output::Markdown {
         let context = markdown::apply::Context {
@@ -257,6 +278,9 @@ pub(super) async fn carry_out(
         json["fingerprint"] = fingerprint.into();
         if let Some(saved) = after.saved {
             json["saved_plan"] = saved.json(judged.n_going);
+        }
+        if let Some(undone) = after.undone {
+            undone.put_into(&mut json);
         }
         if let Some(ids) = &ids {
             json["ids"] = ids.json();

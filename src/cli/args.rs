@@ -145,6 +145,16 @@ Examples:
   patchctl apply --plan plan.json       # what plan --out saved, as far as nothing moved since
   patchctl apply --write-ids            # and keep the ids of the live jobs in the manifests")]
     Apply(ApplyArgs),
+    /// Undo an earlier apply: show the inverse plan, ask, and carry it out
+    #[command(after_help = "\
+Examples:
+  patchctl revert --list                # the runs that can be undone
+  patchctl revert --dry-run             # what undoing the last one would do
+  patchctl revert                       # asks, then undoes the last run that wrote something
+  patchctl revert 4e8888ca --only windows-servers-weekly
+  patchctl revert 4e8888ca --auto-approve
+The manifests still say what they said: revert the commit in Git, too, or the next apply does it again.")]
+    Revert(RevertArgs),
     /// Write manifests for live jobs that have none; never writes to the API
     #[command(after_help = "\
 Examples:
@@ -373,6 +383,37 @@ pub struct WritingArgs {
     /// Append one JSON line for each step to this file: who, what, and what became of it; - is stdout
     #[arg(long, value_name = "FILE|-")]
     pub audit: Option<PathBuf>,
+}
+
+/// Arguments of `revert`
+#[derive(Clone, Debug, Args)]
+pub struct RevertArgs {
+    /// The run to undo: its id, or the beginning of it [default: the last one that wrote something]
+    pub run: Option<String>,
+    /// List the runs that can be undone; asks no gateway
+    #[arg(long, conflicts_with_all = ["run", "dry_run", "auto_approve"])]
+    pub list: bool,
+    /// Only show the inverse plan
+    #[arg(long, conflicts_with = "auto_approve")]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub auto_approve: bool,
+    /// Put the former values back also where this job was edited since; more keys with commas, or by repeating it
+    #[arg(long = "override", value_name = "KEY", value_delimiter = ',')]
+    pub overrides: Vec<String>,
+    /// Put back what can be where a script's former content is not known; more keys with commas, or by repeating it
+    #[arg(long, value_name = "KEY", value_delimiter = ',')]
+    pub allow_partial: Vec<String>,
+    /// What updates carry [default: auto]
+    #[arg(long, value_enum)]
+    pub updates: Option<Updates>,
+    /// How the steps are carried out.
+    #[command(flatten)]
+    pub writing: WritingArgs,
+    /// How the gateway is spoken to.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
 }
 
 /// Arguments of `import`

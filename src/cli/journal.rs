@@ -15,7 +15,9 @@ use crate::journal::folder::Journal;
 use crate::journal::lock::{self, Attempt, Holder, Lock};
 use crate::journal::{Answer, End, FORMAT, Intent, Line, OutcomeLine, Start, Step};
 use crate::ledger::Ledger;
+use crate::patch;
 use crate::plan::{self, Action, Change, Outcome, Plan};
+use crate::record::Record;
 use crate::snapshot::LiveJob;
 use crate::stamp;
 use crate::terminal::Terminal;
@@ -79,6 +81,8 @@ struct Inner<'a> {
     /// None where nothing is to be written to the API.
     file: Option<Journal>,
     n_calls: u64,
+    /// What was applied last, where that is kept in place of stamps.
+    record: Option<&'a Record>,
     /// Why a line that nothing waits for could not be written.
     lost: Option<io::Error>,
 }
@@ -89,13 +93,15 @@ pub(super) struct About<'a> {
     pub(super) gateway: &'a str,
     pub(super) owner: &'a str,
     pub(super) commit: Option<&'a str>,
+    /// What was applied last, where that is kept in place of stamps.
+    pub(super) record: Option<&'a Record>,
 }
 
 impl<'a> RunJournal<'a> {
     /// Begins the journal, if the plan writes anything.
     pub(super) fn begin(
         state_dir: &Path,
-        about: About<'_>,
+        about: About<'a>,
         plan: &Plan,
         ledger: &'a mut Ledger,
     ) -> Result<Self, Failure> {
@@ -111,6 +117,7 @@ impl<'a> RunJournal<'a> {
             gateway: about.gateway.to_owned(),
             owner: about.owner.to_owned(),
             commit: about.commit.map(str::to_owned),
+            applied_before: ledger.applied_commit().map(str::to_owned),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             fingerprint: plan.fingerprint(),
@@ -122,7 +129,7 @@ impl<'a> RunJournal<'a> {
             let help = "nothing was changed; mend the state folder, or give another --state-dir";
             Failure::Error(vec![message, error.to_string()], Some(help.to_owned()))
         })?;
-        Ok(Self { inner: Mutex::new(Inner { ledger, file, n_calls: 0, lost: None }) })
+        Ok(Self { inner: Mutex::new(Inner { ledger, file, n_calls: 0, record: about.record, lost: None }) })
     }
 
     /// Writes the last line; tells why lines are missing, if any are.
@@ -151,7 +158,10 @@ impl Inner<'_> {
         }
     }
 
-    fn intent(&mut self, change: &Change, intent: Intent) -> io::Result<()> {
+    fn intent(&mut self, change: &Change, mut intent: Intent) -> io::Result<()> {
+        let recorded =
+            self.record.zip(intent.id.as_deref()).map(|(record, id)| record.of_job(&intent.key, id));
+        intent.recorded = recorded.and_then(|found| found.text());
         if change.action == Action::Create && intent.id.is_none() {
             self.ledger.create_sent(&change.key, &change.name, change.platform)?;
         }
@@ -183,6 +193,7 @@ impl apply::Journal for RunJournal<'_> {
             outcome: outcome.kind.as_str().to_owned(),
             job: read_back.as_ref().map(|job| stamp::job_digest(&job.normalised)),
             status,
+            read_back: outcome.read_back.as_ref().map(patch::without_contents),
             calls: outcome.n_calls,
             error: outcome.error.clone(),
         });

@@ -15,6 +15,7 @@ mod planning;
 mod probing;
 mod pruning;
 mod record;
+mod revert;
 mod saved;
 mod selection;
 mod session;
@@ -98,6 +99,7 @@ pub fn run() -> Exit {
         Command::Schema(args) => schema(args, &terminal),
         Command::Plan(args) => with_runtime(&terminal, plan::run(&arguments, args, &terminal)),
         Command::Apply(args) => with_runtime(&terminal, apply::run(&arguments, args, &terminal)),
+        Command::Revert(args) => with_runtime(&terminal, revert::run(&arguments, args, &terminal)),
         Command::Import(args) => with_runtime(&terminal, import::run(&arguments, args, &terminal)),
         Command::Doctor(args) => with_runtime(&terminal, doctor::run(&arguments, args, &terminal)),
         Command::Simulator(args) => with_runtime(&terminal, simulator::run(&arguments, args, &terminal)),
@@ -109,6 +111,7 @@ fn without_markdown(command: &Command) -> Option<(&'static str, &'static str)> {
     let both = "its outputs are human and json; Markdown is for validate, plan and apply";
     match command {
         Command::Validate(_) | Command::Plan(_) | Command::Apply(_) => None,
+        Command::Revert(_) => Some(("revert", both)),
         Command::Import(_) => Some(("import", both)),
         Command::Doctor(_) => Some(("doctor", both)),
         Command::Schema(_) => {

@@ -114,7 +114,7 @@ impl Request<'_> {
         &self.settings.root
     }
 
-    fn cache_folder(&self) -> PathBuf {
+    pub(super) fn cache_folder(&self) -> PathBuf {
         self.settings.state_dir.join("cache")
     }
 
@@ -468,7 +468,7 @@ impl Request<'_> {
     }
 
     /// Stops before anything is planned for the wrong subscription.
-    fn check_customer(&self, answered: &BTreeSet<String>) -> Result<(), Failure> {
+    pub(super) fn check_customer(&self, answered: &BTreeSet<String>) -> Result<(), Failure> {
         let Some(expected) = &self.settings.customer_id else { return Ok(()) };
         match answered.iter().find(|id| *id != expected) {
             Some(other) => {

@@ -65,6 +65,8 @@ pub(super) fn keep(settings: &Settings, plan: &Plan, outcomes: &[Outcome], termi
         let id = change.id.as_ref().or(outcome.made.as_ref());
         match (change.action, &change.basis, id) {
             (Action::Delete, _, _) => record.forget(&change.key),
+            // What undoes the first apply leaves nothing that was applied.
+            (_, Some(basis), Some(_)) if basis.stamp.is_nothing() => record.forget(&change.key),
             (_, Some(basis), Some(id)) => {
                 let mut stamp = basis.stamp.clone();
                 // What the server filled in by itself belongs to what was applied.

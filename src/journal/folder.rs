@@ -110,6 +110,38 @@ pub fn left(state_dir: &Path, gateway: &str, owner: &str) -> Vec<Left> {
     journals(&folder(state_dir)).into_iter().filter_map(look).collect()
 }
 
+/// A journal that is kept.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The run's id, as the file's name says it.
+    pub run: String,
+    /// Whether the run goes on.
+    pub is_running: bool,
+    /// Its text; what is no text in it is left for the reader to pass over.
+    pub text: String,
+}
+
+/// All journals of a state folder, oldest first.
+///
+/// # Errors
+/// The first file that can not be read.
+pub fn kept(state_dir: &Path) -> io::Result<Vec<Kept>> {
+    let read = |path: PathBuf| {
+        let text = String::from_utf8_lossy(&std::fs::read(&path)?).into_owned();
+        let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let run = name.rsplit_once('-').map_or(name.as_str(), |(_, run)| run).to_owned();
+        Ok(Kept { run, is_running: is_running(&path), text, path })
+    };
+    journals(&folder(state_dir)).into_iter().map(read).collect()
+}
+
+/// Where the journals of a state folder are.
+pub fn place(state_dir: &Path) -> PathBuf {
+    folder(state_dir)
+}
+
 /// Adds to the journal of a former run what was found out about it.
 ///
 /// # Errors
@@ -189,6 +221,7 @@ mod tests {
             gateway: "gateway".to_owned(),
             owner: "us".to_owned(),
             commit: None,
+            applied_before: None,
             version: "1".to_owned(),
             pid: 1,
             fingerprint: String::new(),

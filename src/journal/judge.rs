@@ -333,6 +333,7 @@ mod tests {
             gateway: String::new(),
             owner: String::new(),
             commit: None,
+            applied_before: None,
             version: String::new(),
             pid: 1,
             fingerprint: String::new(),
@@ -357,6 +358,7 @@ mod tests {
             expected,
             body: None,
             before: (call != Call::Create).then(|| job(json!({}))),
+            recorded: None,
         };
         Line::Intent { call_number, at: String::new(), intent: Box::new(intent) }
     }
@@ -375,6 +377,7 @@ mod tests {
             outcome: outcome.to_owned(),
             job: None,
             status: None,
+            read_back: None,
             calls: 3,
             error: Vec::new(),
         })

@@ -55,6 +55,9 @@ pub struct Start {
     pub owner: String,
     /// The commit that the manifests were read at, if they were as it says.
     pub commit: Option<String>,
+    /// The commit whose manifests were applied last before, with nothing left over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied_before: Option<String>,
     /// The program's version.
     pub version: String,
     /// Number of the process.
@@ -131,6 +134,9 @@ pub struct Intent {
     pub body: Option<Value>,
     /// The job as it was read just before, scripts as the paths under which the server keeps them.
     pub before: Option<Value>,
+    /// The stamp that the record held for the job before, where a record is kept in place of stamps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<String>,
 }
 
 /// What the server made of a call.
@@ -188,6 +194,9 @@ pub struct OutcomeLine {
     pub job: Option<String>,
     /// Status of the job as it was read back.
     pub status: Option<String>,
+    /// The job as it was read back after a write, scripts as the paths under which the server keeps them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_back: Option<Value>,
     /// How many calls were made for the step.
     pub calls: u64,
     /// Why, where it is not simply done.

@@ -268,7 +268,8 @@ impl Judge<'_> {
     fn basis(&self, job: &LiveJob) -> Basis {
         let stamp = match &job.stamp {
             Found::Stamp(stamp) => stamp.clone(),
-            Found::None | Found::Damaged => no_stamp(),
+            // The record keeps it then, and nothing is compared with this one.
+            Found::None | Found::Damaged => Stamp::nothing(),
         };
         Basis {
             owner: self.policy.owner.clone(),
@@ -279,18 +280,6 @@ impl Judge<'_> {
             description: self.policy.record.is_none().then(String::new),
             scripts_are_known: false,
         }
-    }
-}
-
-/// In place of a stamp where the record keeps it; nothing is compared with it then.
-fn no_stamp() -> Stamp {
-    Stamp {
-        owner: String::new(),
-        key: String::new(),
-        table_version: TABLE_VERSION,
-        declared: String::new(),
-        job: String::new(),
-        contents: String::new(),
     }
 }
 

@@ -24,6 +24,7 @@ mod output;
 mod plan;
 mod probe;
 mod prune;
+mod revert;
 mod saved;
 mod scripts;
 mod simulator;

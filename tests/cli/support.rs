@@ -256,7 +256,7 @@ impl Ran {
     pub(crate) fn json(&self) -> Value {
         let document: Value = serde_json::from_str(&self.stdout)
             .unwrap_or_else(|error| panic!("{error} in stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr));
-        if matches!(document["command"].as_str(), Some("plan" | "apply")) {
+        if matches!(document["command"].as_str(), Some("plan" | "apply" | "revert")) {
             let schema: Value = serde_json::from_str(include_str!("../../docs/output.schema.json")).unwrap();
             let schema = jsonschema::validator_for(&schema).unwrap();
             let errors: Vec<String> = schema.iter_errors(&document).map(|error| error.to_string()).collect();
@@ -373,6 +373,51 @@ impl Server {
     }
 }
 
+/// All that a person can set of the jobs of a dump, by id: actions without their ids, scripts by the content behind their
+/// paths, links by the names that they lead to.
+pub(crate) fn settable(dump: &Value) -> BTreeMap<String, Value> {
+    let jobs = dump["jobs"].as_array().unwrap();
+    let mut names = BTreeMap::new();
+    for job in jobs {
+        names.insert(job["id"].as_str().unwrap().to_owned(), job["name"].clone());
+        for action in job["postDeployActions"].as_array().into_iter().flatten() {
+            names.insert(
+                action["actionId"].to_string().replace('"', ""),
+                action["params"]["actionItem"].clone(),
+            );
+        }
+    }
+    let name_of = |id: &Value| names.get(id.as_str().unwrap_or_default()).unwrap_or(id).clone();
+    let one = |job: &Value| {
+        let mut members = patchctl::normalise::live(job).members().clone();
+        members.retain(|name, _| {
+            patchctl::job::find(patchctl::job::JOB, name).is_some_and(patchctl::job::Member::is_settable)
+        });
+        for list in ["preDeployActions", "postDeployActions"] {
+            let actions = members.get_mut(list).and_then(Value::as_array_mut);
+            for action in actions.into_iter().flatten().filter_map(Value::as_object_mut) {
+                action.shift_remove("actionId");
+                for script in ["script", "detectionScript"] {
+                    if let Some(stored) = action.get_mut(script) {
+                        let content = stored["stored"].as_str().and_then(|path| dump["scripts"].get(path));
+                        *stored = json!({ "content": content });
+                    }
+                }
+            }
+        }
+        if let Some(parent) = members.get_mut("linkedJobId") {
+            *parent = name_of(parent);
+        }
+        for rule in members.get_mut("chainedJobRule").and_then(Value::as_array_mut).into_iter().flatten() {
+            for id in rule["actionIds"].as_array_mut().into_iter().flatten() {
+                *id = name_of(id);
+            }
+        }
+        (job["id"].as_str().unwrap().to_owned(), Value::Object(members))
+    };
+    jobs.iter().map(one).collect()
+}
+
 /// Counts of calls by kind, for comparing with [`Server::take_counts`].
 pub(crate) fn counts(kinds: &[(&str, usize)]) -> BTreeMap<String, usize> {
     kinds.iter().map(|(kind, n)| ((*kind).to_owned(), *n)).collect()
@@ -486,6 +531,8 @@ pub(crate) fn snapshot(name: &str, text: &str) {
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.add_filter("at [0-9]{2}:[0-9]{2}:[0-9]{2} UTC", "at HH:MM:SS UTC");
+    settings.add_filter("patchctl revert [0-9a-f]{8}", "patchctl revert [RUN]");
+    settings.add_filter("Undo of run .* of [0-9TZ:-]+", "Undo of run [RUN] of [TIME]");
     // Tokens differ in length.
     settings.add_filter("\"bytes\": [0-9]+,", "\"bytes\": N,");
     settings.add_filter("[0-9.]+ (bytes|kB|MB) read,", "N read,");

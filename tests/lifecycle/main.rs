@@ -18,4 +18,5 @@ mod found;
 mod repository;
 mod rounds;
 mod run;
+mod undone;
 mod verdict;

@@ -1,0 +1,525 @@
+#![expect(clippy::disallowed_methods, reason = "the age of what is remembered needs the time")]
+
+//! `patchctl revert`: finds the journal of a run, plans its inverse from the live jobs of now, shows it, asks, and
+//! carries it out as `apply` does.
+
+mod known;
+mod list;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use self::known::Known;
+
+use crate::api::ReadApi;
+use crate::base;
+use crate::cli::apply::{After, carry_out, told_of};
+use crate::cli::args::{ApplyArgs, Arguments, Output, PlanningArgs, RevertArgs};
+use crate::cli::audit::{self, Audit};
+use crate::cli::planning::{Made, Request, read_failed, spill_failed};
+use crate::cli::probing::{self, Choice};
+use crate::cli::selection::Selection;
+use crate::cli::session::{Failure, Session};
+use crate::cli::settings::Settings;
+use crate::cli::unsettled::to_the_second;
+use crate::cli::{Exit, cost, journal, pretty, record};
+use crate::details::{CacheUse, Details};
+use crate::diagnostic::Diagnostics;
+use crate::job::Platform;
+use crate::journal::folder::{self, Kept};
+use crate::ledger::Ledger;
+use crate::patch::Envelope;
+use crate::plan::{Outcome, OutcomeKind, Plan, Policy, RunOnce, StampCounts};
+use crate::render;
+use crate::render::text::{Layout, clean, count};
+use crate::revert::{self, Inverse, Leave, Look, Now, PastRun, Unusable};
+use crate::snapshot::{ListRow, LiveJob, Snapshot};
+use crate::source::{Place, SourceFile, Span};
+use crate::terminal::Terminal;
+
+/// How many commits are looked into for the former content of a script. Each costs a few calls of Git, no call of the
+/// API; what was applied before stands in one of the last few.
+const MOST_COMMITS: usize = 30;
+
+/// Finds, plans, asks and undoes.
+pub(in crate::cli) async fn run(arguments: &Arguments, args: &RevertArgs, terminal: &Terminal) -> Exit {
+    let done = if args.list {
+        list::list(arguments, terminal)
+    } else {
+        plan_and_undo(arguments, args, terminal).await
+    };
+    let exit = match done {
+        Ok(exit) => exit,
+        Err(failure) => failure.report("revert", arguments.common.output, terminal),
+    };
+    told_of(exit, terminal)
+}
+
+/// The run that is undone, for people and programs.
+pub(in crate::cli) struct Undone {
+    run: PastRun,
+    /// What of it needs no undoing, and why.
+    left_out: Vec<(String, String)>,
+    /// Whether all of its jobs are looked at, and not a selection.
+    is_whole: bool,
+}
+
+impl Undone {
+    fn head(&self) -> String {
+        let start = &self.run.start;
+        let commit =
+            start.commit.as_deref().map_or(String::new(), |commit| format!(", commit {}", short(commit)));
+        let wrote = self.run.jobs.iter().map(|job| job.actions.len()).sum();
+        format!(
+            "Undo of run {} of {}{commit}, which wrote {} to {}.\n\n",
+            start.run,
+            to_the_second(&start.at),
+            count(wrote, "step"),
+            count(self.run.jobs.len(), "job")
+        )
+    }
+
+    /// The inverse plan as people read it.
+    pub(in crate::cli) fn text(
+        &self,
+        plan: &Plan,
+        context: render::plan::Context<'_>,
+        layout: &Layout,
+    ) -> String {
+        let mut text = self.head();
+        if plan.is_empty() {
+            text.push_str("Nothing is to be undone.\n");
+        } else {
+            text.push_str(&render::plan::plan(plan, context, layout));
+        }
+        for (key, why) in &self.left_out {
+            text.push_str(&layout.wrap(&format!("Left out: {}, {}", clean(key), clean(why)), 0, 2));
+            text.push('\n');
+        }
+        text
+    }
+
+    /// That the manifests were not touched: told where something was undone.
+    pub(in crate::cli) fn warning(&self, outcomes: &[Outcome]) -> String {
+        if !outcomes.iter().any(|outcome| outcome.kind.has_written()) {
+            return String::new();
+        }
+        let again = "or the next apply does it again.";
+        match self.run.start.commit.as_deref() {
+            Some(commit) => format!(
+                "The manifests still say what was undone: revert commit {} in Git, too, {again}\n",
+                short(commit)
+            ),
+            None => format!("The manifests still say what was undone: take it back in Git, too, {again}\n"),
+        }
+    }
+
+    /// The commit whose manifests are what is applied once all of the run is undone, if it was the last to apply one.
+    pub(in crate::cli) fn stands_at(&self, outcomes: &[Outcome], ledger: &Ledger) -> Option<String> {
+        let is_done =
+            |outcome: &Outcome| matches!(outcome.kind, OutcomeKind::Applied | OutcomeKind::Unchanged);
+        let was_last =
+            self.run.start.commit.is_some() && ledger.applied_commit() == self.run.start.commit.as_deref();
+        let before = self.run.start.applied_before.clone();
+        before.filter(|_| self.is_whole && was_last && outcomes.iter().all(is_done))
+    }
+
+    /// The same for programs.
+    pub(in crate::cli) fn put_into(&self, json: &mut Value) {
+        let start = &self.run.start;
+        json["command"] = "revert".into();
+        json["undone"] = json!({
+            "run": start.run,
+            "started_at": start.at,
+            "commit": start.commit,
+            "left_out": self.left_out.iter().map(|(key, why)| json!({"key": key, "reason": why})).collect::<Vec<_>>(),
+        });
+    }
+}
+
+fn short(commit: &str) -> &str {
+    commit.get(..10).unwrap_or(commit)
+}
+
+/// The runs of the state folder.
+fn read_kept(settings: &Settings) -> Result<Vec<Kept>, Failure> {
+    let place = settings.shown(&folder::place(&settings.state_dir));
+    let kept = folder::kept(&settings.state_dir).map_err(|error| {
+        let message = format!("the journals in `{place}` can not be read");
+        Failure::Error(vec![message, error.to_string()], Some("nothing was changed".to_owned()))
+    })?;
+    if kept.is_empty() {
+        let message = format!("there is no journal in `{place}`");
+        let help = "what a run did stands in its journal, in the state folder of the machine it ran on: run this there, \
+                    or bring the folder here and name it with --state-dir; without it, revert the commit in Git and \
+                    apply. Nothing was changed";
+        return Err(Failure::Error(vec![message], Some(help.to_owned())));
+    }
+    Ok(kept)
+}
+
+/// Finds the journal that is meant.
+fn choose<'k>(
+    kept: &'k [Kept],
+    wanted: Option<&str>,
+    settings: &Settings,
+    identity: &str,
+) -> Result<(&'k Kept, PastRun), Failure> {
+    let failed = |message: String, help: &str| {
+        Failure::Error(vec![message], Some(format!("{help}; nothing was changed")))
+    };
+    let see = "patchctl revert --list shows the runs that are kept";
+    let Some(wanted) = wanted else {
+        // The last one that is over, is about these jobs and wrote something.
+        let last = kept.iter().rev().filter(|kept| !kept.is_running).find_map(|kept| {
+            let run = revert::read(&kept.text).ok()?;
+            let is_ours = run.start.gateway == identity && run.start.owner == settings.owner;
+            (is_ours && !run.jobs.is_empty()).then_some((kept, run))
+        });
+        return last.ok_or_else(|| {
+            let place = settings.shown(&folder::place(&settings.state_dir));
+            failed(format!("no run in `{place}` wrote anything to this gateway"), see)
+        });
+    };
+    let wanted = wanted.to_ascii_lowercase();
+    let is_meant = |kept: &&Kept| !wanted.is_empty() && kept.run.starts_with(&wanted);
+    let found: Vec<&Kept> = kept.iter().filter(is_meant).collect();
+    let one = match found.as_slice() {
+        [one] => *one,
+        [] => return Err(failed(format!("no journal of a run `{}` is here", clean(&wanted)), see)),
+        several => {
+            let ids: Vec<&str> = several.iter().map(|kept| kept.run.as_str()).collect();
+            return Err(failed(
+                format!("`{}` may be {}", clean(&wanted), ids.join(" or ")),
+                "give more digits",
+            ));
+        }
+    };
+    let path = settings.shown(&one.path);
+    let run = revert::read(&one.text).map_err(|problem| match problem {
+        Unusable::NoJournal => {
+            failed(format!("`{path}` does not begin like a journal"), "it can not be undone from it")
+        }
+        Unusable::Format(format) => failed(
+            format!(
+                "`{path}` is a journal of format {format}, and this build reads format {}",
+                crate::journal::FORMAT
+            ),
+            "use the patchctl that wrote it",
+        ),
+    })?;
+    let start = &run.start;
+    if one.is_running {
+        return Err(failed(
+            format!("run {} (process {}) is going on", start.run, start.pid),
+            "wait for it to end",
+        ));
+    }
+    if start.gateway != identity {
+        let message = format!("run {} wrote to {}, and this is {identity}", start.run, clean(&start.gateway));
+        return Err(failed(message, "name that gateway with --gateway"));
+    }
+    if start.owner != settings.owner {
+        let message = format!(
+            "run {} wrote as `{}`, and this repository is `{}`",
+            start.run,
+            clean(&start.owner),
+            settings.owner
+        );
+        return Err(failed(message, "run this in that repository"));
+    }
+    Ok((one, run))
+}
+
+async fn plan_and_undo(
+    arguments: &Arguments,
+    args: &RevertArgs,
+    terminal: &Terminal,
+) -> Result<Exit, Failure> {
+    let common = &arguments.common;
+    if !args.auto_approve && !args.dry_run && !Terminal::can_ask() {
+        let help = "give --auto-approve where nobody is there to answer, or --dry-run only to look";
+        return Err(Failure::Usage(
+            "revert asks before it writes, and there is no terminal".to_owned(),
+            help.to_owned(),
+        ));
+    }
+    audit::check(arguments, &args.writing)?;
+    let settings = Settings::resolve(common)?;
+    // Before a login: what is not there needs none.
+    read_kept(&settings)?;
+    let planning = PlanningArgs {
+        updates: args.updates,
+        connection: args.connection.clone(),
+        ..PlanningArgs::default()
+    };
+    let apply = ApplyArgs {
+        planning: planning.clone(),
+        auto_approve: args.auto_approve,
+        writing: args.writing.clone(),
+        ..ApplyArgs::default()
+    };
+    let run = journal::run_id();
+    let lock_wait = args.writing.lock_wait.unwrap_or_default();
+    let _lock = match args.dry_run {
+        true => None,
+        false => Some(journal::lock(&settings, &run, lock_wait, terminal).await?),
+    };
+    let record = record::load(&settings)?;
+    let request = Request {
+        settings: &settings,
+        common,
+        planning: &planning,
+        terminal,
+        record: record.as_ref(),
+        can_ask: !args.auto_approve,
+    };
+    let mut audit = Audit::open(&args.writing, &run, None)?;
+    let session = Session::open(&settings, &planning, terminal).await?;
+    let undoing = Undoing { request, args, session: &session };
+    let exit = match undoing.make().await {
+        Err(failure) => Err(failure),
+        Ok((mut made, undone)) if args.dry_run => {
+            undoing.show(&mut made, &undone);
+            Ok(Exit::Done)
+        }
+        Ok((mut made, undone)) => {
+            let after = After {
+                request,
+                inventory: None,
+                head: None,
+                writes_ids: false,
+                run: &run,
+                saved: None,
+                undone: Some(&undone),
+            };
+            carry_out(&mut made, &session, &settings, arguments, &apply, after, &mut audit, terminal).await
+        }
+    };
+    cost::tell(terminal, &session.client, 0);
+    session.close().await;
+    exit
+}
+
+/// What the lists of the platforms say that the run wrote on.
+struct Lists {
+    rows: Vec<ListRow>,
+    /// The subscriptions in them.
+    customers: BTreeSet<String>,
+    /// How many calls each took.
+    list_calls: BTreeMap<Platform, usize>,
+}
+
+struct Undoing<'a> {
+    request: Request<'a>,
+    args: &'a RevertArgs,
+    session: &'a Session,
+}
+
+impl Undoing<'_> {
+    /// Shows the inverse plan and leaves it at that.
+    fn show(&self, made: &mut Made, undone: &Undone) {
+        let (terminal, client) = (self.request.terminal, &self.session.client);
+        if self.request.common.output == Output::Json {
+            let mut json = render::json::plan(&made.plan, cost::json(client, made.n_cached));
+            json["unsettled_runs"] = made.unsettled.json();
+            undone.put_into(&mut json);
+            json["dry_run"] = true.into();
+            return terminal.data(&pretty(&json));
+        }
+        let calls = client.calls().to_string();
+        let context = render::plan::Context { gateway: &self.session.gateway, calls: &calls, applying: None };
+        terminal.data(&undone.text(&made.plan, context, &terminal.layout()));
+    }
+
+    /// Reads the journal and the live jobs, and plans.
+    async fn make(&self) -> Result<(Made, Undone), Failure> {
+        let Request { settings, terminal, .. } = self.request;
+        let (api, identity) = (&self.session.client, self.session.identity.as_str());
+        let kept = read_kept(settings)?;
+        let (chosen, past) = choose(&kept, self.args.run.as_deref(), settings, identity)?;
+        let keys: Vec<String> = past.jobs.iter().map(|job| job.key.clone()).collect();
+        let selected = Selection::of(self.request.common, &keys)?;
+        let is_wanted = |key: &str| selected.has(key);
+        let Lists { rows, customers, list_calls } = self.lists(&past).await?;
+        // What a killed run left open is settled first; that is written into its journal, which is then read again.
+        let unsettled = self.request.settle_runs(&mut nothing(), &rows, identity, api).await;
+        let again = read_kept(settings)?;
+        let text = again.iter().find(|kept| kept.path == chosen.path).map_or(&chosen.text, |kept| &kept.text);
+        let past = revert::read(text).unwrap_or(past);
+        if past.n_damaged > 0 {
+            terminal.note(&format!(
+                "{} of the journal can not be read and {} passed over",
+                count(past.n_damaged, "line"),
+                if past.n_damaged == 1 { "is" } else { "are" }
+            ));
+        }
+        check_subscription(&past, &customers)?;
+        let jobs = self.jobs(&past, &rows, &is_wanted).await?;
+        let mut stamps = StampCounts::default();
+        jobs.values().flatten().for_each(|job: &LiveJob| stamps.add(&job.stamp));
+        let probes = probing::open(settings, identity, false, terminal);
+        let choice = self.request.choose(self.session.client.simulator_updates(), &probes);
+        let policy = self.policy(choice.planned());
+        let path = settings.shown(&chosen.path);
+        let place = Place::new(&SourceFile::new(path.as_str(), ""), Span::new(0, 0));
+        let mut leave = Leave {
+            overrides: self.args.overrides.iter().cloned().collect(),
+            partly: self.args.allow_partial.iter().cloned().collect(),
+            protected: BTreeSet::new(),
+        };
+        let mut known = Known::default();
+        known.of_the_tree(self.request, &past, &mut leave);
+        let mut commits = self.commits(&kept, chosen, &past);
+        let inverse = loop {
+            let now = Now { jobs: &jobs, rows: &rows, stamps: &stamps };
+            let look = Look {
+                policy: &policy,
+                now,
+                leave: &leave,
+                declared: &known.declared,
+                place: &place,
+                is_wanted: &is_wanted,
+            };
+            let inverse = revert::plan(&past, look);
+            // A commit is looked into only where a script is lacking.
+            let Some(commit) = commits.pop().filter(|_| !inverse.lacking.is_empty()) else { break inverse };
+            known.of_a_commit(self.request, &commit, &inverse.lacking);
+        };
+        let Inverse { mut plan, lacking: _, left_out } = inverse;
+        plan.list_calls = list_calls;
+        if choice == Choice::Open {
+            plan.probe_first(&settings.owner);
+        }
+        let customer = customers.into_iter().collect::<Vec<_>>().join(",");
+        let now = jiff::Timestamp::now().as_millisecond();
+        let details = Details::open(&self.request.cache_folder(), identity, &customer, CacheUse::Full, now)
+            .map_err(|error| spill_failed(&error))?;
+        let ledger = self.request.open_ledger(identity, &customer);
+        let made = Made {
+            plan,
+            scripts: known.scripts,
+            details,
+            ledger,
+            probes,
+            bound: Vec::new(),
+            n_cached: 0,
+            unsettled,
+            subscription: customer,
+        };
+        Ok((made, Undone { run: past, left_out, is_whole: self.request.common.only.is_empty() }))
+    }
+
+    fn policy(&self, envelope: Envelope) -> Policy {
+        let settings = self.request.settings;
+        Policy {
+            owner: settings.owner.clone(),
+            envelope,
+            is_whole: self.request.common.only.is_empty(),
+            now: jiff::Timestamp::now().as_millisecond(),
+            record: self.request.record.cloned(),
+            run_once: RunOnce::default(),
+            api_user: None,
+            allow_script_loss: Vec::new(),
+            tag_names: settings
+                .tags
+                .iter()
+                .map(|(name, id)| (id.to_ascii_lowercase(), name.clone()))
+                .collect(),
+        }
+    }
+
+    /// Lists the platforms that the run wrote on.
+    async fn lists(&self, past: &PastRun) -> Result<Lists, Failure> {
+        let (mut rows, mut customers, mut list_calls) = (Vec::new(), BTreeSet::new(), BTreeMap::new());
+        for platform in revert::platforms(past) {
+            let n_before = self.session.client.calls().list;
+            for row in self.session.client.list_jobs(Platform::as_str(platform)).await.map_err(read_failed)? {
+                customers.extend(row.get("customerId").and_then(Value::as_str).map(str::to_ascii_lowercase));
+                rows.extend(ListRow::read(&row));
+            }
+            let n_calls = self.session.client.calls().list.saturating_sub(n_before);
+            list_calls.insert(platform, usize::try_from(n_calls).unwrap_or(usize::MAX));
+        }
+        self.request.check_customer(&customers)?;
+        Ok(Lists { rows: Snapshot::new(rows).rows, customers, list_calls })
+    }
+
+    /// The jobs that the run wrote to, as they are now.
+    async fn jobs(
+        &self,
+        past: &PastRun,
+        rows: &[ListRow],
+        is_wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<BTreeMap<String, Option<LiveJob>>, Failure> {
+        let mut jobs = BTreeMap::new();
+        for job in past.jobs.iter().filter(|job| is_wanted(&job.key)) {
+            let named = || rows.iter().find(|row| row.name == job.name).map(|row| row.id.clone());
+            let Some(id) = job.id.clone().or_else(named) else { continue };
+            let live = self.session.client.get_job(&id).await.map_err(read_failed)?.map(LiveJob::new);
+            let customer = live.as_ref().and_then(LiveJob::customer_id).map(str::to_ascii_lowercase);
+            self.request.check_customer(&customer.into_iter().collect())?;
+            jobs.insert(id, live);
+        }
+        Ok(jobs)
+    }
+
+    /// Commits in which former scripts may be, the likeliest last: those that earlier runs applied, then the history.
+    fn commits(&self, kept: &[Kept], chosen: &Kept, past: &PastRun) -> Vec<base::Commit> {
+        let root = self.request.root();
+        let before = kept.iter().take_while(|kept| kept.path != chosen.path);
+        let applied = before.filter_map(|kept| revert::read(&kept.text).ok()?.start.commit);
+        let mut ids: Vec<String> = applied.collect();
+        ids.reverse();
+        let mut commits: Vec<base::Commit> =
+            ids.iter().filter_map(|id| base::earlier(root, Some(id), 1).into_iter().next()).collect();
+        for commit in base::earlier(root, past.start.commit.as_deref(), MOST_COMMITS) {
+            if !commits.contains(&commit) {
+                commits.push(commit);
+            }
+        }
+        commits.dedup();
+        commits.truncate(MOST_COMMITS);
+        commits.reverse();
+        commits
+    }
+}
+
+/// The jobs of another subscription have other ids, or by accident the same.
+fn check_subscription(past: &PastRun, customers: &BTreeSet<String>) -> Result<(), Failure> {
+    let of_run = past.jobs.iter().filter_map(|job| {
+        let job = job.before.as_ref().or(job.after.as_ref())?;
+        Some(job.get("customerId")?.as_str()?.to_ascii_lowercase())
+    });
+    match of_run.into_iter().find(|id| !customers.is_empty() && !customers.contains(id)) {
+        Some(other) => {
+            let here: Vec<&str> = customers.iter().map(String::as_str).collect();
+            let message = format!(
+                "run {} wrote to the subscription {other}, and this is {}",
+                past.start.run,
+                here.join(", ")
+            );
+            Err(Failure::Error(vec![message], Some("log in to that one; nothing was changed".to_owned())))
+        }
+        None => Ok(()),
+    }
+}
+
+/// A plan without steps, for settling what earlier runs left open.
+fn nothing() -> Plan {
+    Plan {
+        changes: Vec::new(),
+        n_unchanged: 0,
+        n_unmanaged: None,
+        n_manifests: 0,
+        envelope: Envelope::Full,
+        n_orphans: 0,
+        guard: None,
+        probe: None,
+        leftovers: Vec::new(),
+        list_calls: BTreeMap::new(),
+        tag_names: BTreeMap::new(),
+        warnings: Diagnostics::new(),
+    }
+}
