@@ -20,6 +20,14 @@ pub struct FieldChange {
     pub after: Value,
 }
 
+impl FieldChange {
+    /// The same difference, told from the other side.
+    #[must_use]
+    pub fn turned(self) -> Self {
+        Self { pointer: self.pointer, before: self.after, after: self.before }
+    }
+}
+
 /// The differences between a live and a desired job, in the order of the table.
 pub fn diff(live: &Normalised, desired: &Normalised) -> Vec<FieldChange> {
     // Most jobs are as they should be.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::lists::{self, Lists};
 use super::read::{self, Settling};
 use super::send::{self, Body, Target};
-use super::update::{refused, shows, stamp_note};
+use super::update::{NOT_KEPT, refused, shows, stamp_note};
 use super::{MOST_THROTTLED_TRIES, Run, chain, interrupted, throttled};
 use crate::api::{WriteApi, WriteError};
 use crate::bindings::Overtaken;
@@ -71,6 +71,7 @@ impl<A: WriteApi> Create<'_, A> {
                 }
                 Err(error @ WriteError::Unclear(_)) => self.settle(platform, &known, chain(&error)).await,
             };
+            let outcome = Outcome { sent: outcome.sent.or(Some(body.shown)), ..outcome };
             if let Some(row) = outcome.read_back.as_ref().and_then(ListRow::read) {
                 lists.add(platform, row);
             }
@@ -206,7 +207,7 @@ impl<A: WriteApi> Create<'_, A> {
         let read = read::job(self.run, &id).await;
         match (sent, read) {
             (_, Ok(mended)) if !verify::moved_at_all(&now.normalised, &mended.normalised).is_empty() => {
-                damaged(&now, mended)
+                Outcome { sent: Some(body.shown), ..damaged(&now, mended) }
             }
             (Ok(_), Ok(mended)) if mended.stamp == Found::Stamp(stamp) => {
                 Outcome { read_back: Some(mended.raw), ..outcome }
@@ -230,7 +231,7 @@ impl<A: WriteApi> Create<'_, A> {
         }
         if !fields.is_empty() {
             let words = "the server made the job and kept other values";
-            let help = "read back are the values on the left, sent were those on the right";
+            let help = NOT_KEPT;
             return Outcome { fields, read_back, ..Outcome::said(OutcomeKind::NotConverged, words) }
                 .helped(help);
         }

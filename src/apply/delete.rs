@@ -1,6 +1,7 @@
 //! Removing a job.
 
 use super::lists::Lists;
+use super::once_more::{self, Lost};
 use super::read::{self, Settling};
 use super::results::{self, JobResult};
 use super::send::{self, Target};
@@ -49,13 +50,13 @@ impl<A: WriteApi> Delete<'_, A> {
             let target = Target { change: self.change, id: self.id, before: &fresh };
             let outcome = match send::delete(self.run, target).await {
                 Ok(answer) => match results::of_job(&answer, self.id) {
-                    JobResult::Success => self.read_back(Vec::new()).await,
+                    JobResult::Success => self.read_back(Vec::new()).await.left_at_that(),
                     JobResult::Failure(words) => Outcome {
                         error: vec!["the API refused to remove this job".to_owned(), words],
                         ..Outcome::plain(OutcomeKind::Failed)
                     }
                     .helped("nothing was written"),
-                    JobResult::Unknown(words) => self.read_back(vec![words]).await,
+                    JobResult::Unknown(words) => self.settle(&fresh, vec![words], lists).await,
                 },
                 Err(WriteError::Throttled { .. }) => {
                     interrupt.rest();
@@ -64,7 +65,7 @@ impl<A: WriteApi> Delete<'_, A> {
                 Err(error @ (WriteError::NotSent(_) | WriteError::Refused(_) | WriteError::NotNoted(_))) => {
                     refused(&error)
                 }
-                Err(error @ WriteError::Unclear(_)) => self.read_back(chain(&error)).await,
+                Err(error @ WriteError::Unclear(_)) => self.settle(&fresh, chain(&error), lists).await,
             };
             if outcome.kind == OutcomeKind::Applied {
                 lists.drop_job(self.id);
@@ -110,35 +111,76 @@ impl<A: WriteApi> Delete<'_, A> {
         }
     }
 
+    /// Settles a removal whose answer was lost by reading. Where the job is still exactly as it was, and may still go, it
+    /// is sent once more.
+    async fn settle(&self, before: &LiveJob, unclear: Vec<String>, lists: &mut Lists) -> Outcome {
+        let now = match self.read_back(unclear.clone()).await {
+            Lost::Told(outcome) => return outcome,
+            Lost::AsBefore(now, outcome) if !once_more::may_be_sent(self.run, before, &now) => {
+                return outcome;
+            }
+            Lost::AsBefore(now, _) => now,
+        };
+        // The waits may have been long: whoever was linked to it meanwhile is found in a new list.
+        if let Some(platform) = self.change.platform {
+            lists.forget(platform);
+        }
+        let guard = match self.obstacle(&now) {
+            Some(outcome) => Some(outcome),
+            None => self.child(lists).await,
+        };
+        if let Some(guard) = guard {
+            return once_more::not_sent(unclear, guard);
+        }
+        if self.run.interrupt.is_asked() {
+            return once_more::not_sent(unclear, interrupted());
+        }
+        let target = Target { change: self.change, id: self.id, before: &now };
+        let second = match send::delete(self.run, target).await {
+            Ok(answer) => match results::of_job(&answer, self.id) {
+                JobResult::Success => Vec::new(),
+                JobResult::Failure(words) | JobResult::Unknown(words) => vec![words],
+            },
+            Err(error) => chain(&error),
+        };
+        self.read_back(once_more::both(unclear, second)).await.after_both()
+    }
+
     /// Reads the job after the call, again while it is still there; `unclear` is why the answer proves nothing.
-    async fn read_back(&self, unclear: Vec<String>) -> Outcome {
+    async fn read_back(&self, unclear: Vec<String>) -> Lost {
         let mut settling = Settling::begin(self.run);
         loop {
             match self.run.api.get_job(self.id).await {
-                Ok(job) if job.as_ref().is_none_or(is_deleted) => {
-                    let note = "the answer did not say so; confirmed by reading".to_owned();
-                    let notes = (!unclear.is_empty()).then_some(note).into_iter().collect();
-                    return Outcome { notes, ..Outcome::plain(OutcomeKind::Applied) };
-                }
-                Ok(_) if settling.wait(self.run).await => {}
-                Ok(_) => {
+                Ok(None) => return confirmed(&unclear),
+                Ok(Some(job)) if is_deleted(&job) => return confirmed(&unclear),
+                Ok(Some(_)) if settling.wait(self.run).await => {}
+                Ok(Some(job)) => {
                     let error = if unclear.is_empty() {
                         vec!["the server accepted the removal and still shows the job".to_owned()]
                     } else {
                         unclear
                     };
-                    return Outcome { error, ..Outcome::plain(OutcomeKind::Unsettled) }
+                    let outcome = Outcome { error, ..Outcome::plain(OutcomeKind::Unsettled) }
                         .helped("the job is still there, or not gone yet; run plan before applying again");
+                    return Lost::AsBefore(LiveJob::new(job), outcome);
                 }
                 Err(error) => {
                     let error = unclear.into_iter().chain(chain(&error)).collect();
-                    return Outcome { error, ..Outcome::plain(OutcomeKind::Unsettled) }.helped(
+                    let outcome = Outcome { error, ..Outcome::plain(OutcomeKind::Unsettled) };
+                    return Lost::Told(outcome.helped(
                         "it was sent, and the job could not be read back; run plan to see whether it is gone",
-                    );
+                    ));
                 }
             }
         }
     }
+}
+
+/// The job is gone; `unclear` is why the answer did not prove it.
+fn confirmed(unclear: &[String]) -> Lost {
+    let note = "the answer did not say so; confirmed by reading".to_owned();
+    let notes = (!unclear.is_empty()).then_some(note).into_iter().collect();
+    Lost::Told(Outcome { notes, ..Outcome::plain(OutcomeKind::Applied) })
 }
 
 fn gone() -> Outcome {

@@ -8,6 +8,7 @@ mod create;
 mod delete;
 mod interrupt;
 mod lists;
+mod once_more;
 pub mod probe;
 mod read;
 mod results;

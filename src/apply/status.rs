@@ -1,7 +1,8 @@
 //! Arming and disarming a job, through the bulk call; each id is judged by its own result.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::once_more::{self, Lost};
 use super::read::{self, Settling};
 use super::results::{self, JobResult};
 use super::send::{self, Noting, Target};
@@ -101,23 +102,50 @@ pub(super) async fn switch<A: WriteApi>(
     noting: Noting,
 ) -> Result<Outcome, Throttled> {
     let Target { id, before, .. } = target;
-    let outcome = match send::set_status(run, target, status, noting).await {
+    let unclear = match send::set_status(run, target, status, noting).await {
         Ok(answer) => match results::of_job(&answer, id) {
-            JobResult::Success => read_back(run, id, status, before, Vec::new()).await,
-            JobResult::Failure(words) => Outcome {
-                error: vec!["the API refused it for this job".to_owned(), words],
-                ..Outcome::plain(OutcomeKind::Failed)
+            JobResult::Success => {
+                return Ok(read_back(run, id, status, before, Vec::new()).await.left_at_that());
             }
-            .helped("nothing was written"),
-            JobResult::Unknown(words) => read_back(run, id, status, before, vec![words]).await,
+            JobResult::Failure(words) => {
+                let error = vec!["the API refused it for this job".to_owned(), words];
+                return Ok(
+                    Outcome { error, ..Outcome::plain(OutcomeKind::Failed) }.helped("nothing was written")
+                );
+            }
+            JobResult::Unknown(words) => vec![words],
         },
         Err(WriteError::Throttled { .. }) => return Err(Throttled),
         Err(error @ (WriteError::NotSent(_) | WriteError::Refused(_) | WriteError::NotNoted(_))) => {
-            refused(&error)
+            return Ok(refused(&error));
         }
-        Err(error @ WriteError::Unclear(_)) => read_back(run, id, status, before, chain(&error)).await,
+        Err(error @ WriteError::Unclear(_)) => chain(&error),
     };
-    Ok(outcome)
+    let now = match read_back(run, id, status, before, unclear.clone()).await {
+        Lost::Told(outcome) => return Ok(outcome),
+        Lost::AsBefore(now, outcome) => {
+            if !may_be_sent_twice(status, &now) || !once_more::may_be_sent(run, before, &now) {
+                return Ok(outcome);
+            }
+            now
+        }
+    };
+    let second = match send::set_status(run, Target { before: &now, ..target }, status, noting).await {
+        Ok(answer) => match results::of_job(&answer, id) {
+            JobResult::Success => Vec::new(),
+            JobResult::Failure(words) | JobResult::Unknown(words) => vec![words],
+        },
+        Err(error) => chain(&error),
+    };
+    Ok(read_back(run, id, status, &now, once_more::both(unclear, second)).await.after_both())
+}
+
+/// Whether the same change of a status twice is as good as once: a job that runs once might start twice.
+fn may_be_sent_twice(status: SettableStatus, job: &LiveJob) -> bool {
+    match status {
+        SettableStatus::Enabled => normalise::is_recurring(job.normalised.schedule_type()),
+        SettableStatus::Disabled => true,
+    }
 }
 
 /// Reads the job after the call, again while the status has not moved; `unclear` is why the answer proves nothing.
@@ -127,22 +155,25 @@ async fn read_back<A: WriteApi>(
     status: SettableStatus,
     before: &LiveJob,
     unclear: Vec<String>,
-) -> Outcome {
+) -> Lost {
     let mut settling = Settling::begin(run);
     loop {
-        let now = match read::job(run, id).await {
-            Ok(now) => now,
-            Err(outcome) => {
-                let error = unclear.into_iter().chain(outcome.error).collect();
-                return Outcome { error, ..Outcome::plain(OutcomeKind::Unsettled) }
-                    .helped("it was sent, and the job could not be read back; run plan to see its status");
-            }
-        };
+        let now =
+            match read::job(run, id).await {
+                Ok(now) => now,
+                Err(outcome) => {
+                    let error = unclear.into_iter().chain(outcome.error).collect();
+                    return Lost::Told(Outcome { error, ..Outcome::plain(OutcomeKind::Unsettled) }.helped(
+                        "it was sent, and the job could not be read back; run plan to see its status",
+                    ));
+                }
+            };
         if is_status(&now.normalised, status) {
             let note = "the answer did not say so; confirmed by reading".to_owned();
             let mut notes: Vec<String> = (!unclear.is_empty()).then_some(note).into_iter().collect();
             notes.extend(moved_meanwhile(before, &now));
-            return Outcome { notes, read_back: Some(now.raw), ..Outcome::plain(OutcomeKind::Applied) };
+            let read_back = Some(now.raw);
+            return Lost::Told(Outcome { notes, read_back, ..Outcome::plain(OutcomeKind::Applied) });
         }
         if settling.wait(run).await {
             continue;
@@ -150,22 +181,23 @@ async fn read_back<A: WriteApi>(
         let edit = Some(now.last_edit());
         let is_edited = now.last_edit() != before.last_edit();
         if unclear.is_empty() && is_edited {
-            let fields = verify::status_is_not(&now.normalised, status.as_str());
             let words = "the server accepted the new status and kept the former one";
-            return Outcome {
-                fields,
+            return Lost::Told(Outcome {
+                fields: verify::status_is_not(&now.normalised, status.as_str()),
+                sent: Some(json!({"status": status.as_str()})),
                 edit,
                 read_back: Some(now.raw),
                 ..Outcome::said(OutcomeKind::NotConverged, words)
-            };
+            });
         }
-        let words = if unclear.is_empty() {
+        let error = if unclear.is_empty() {
             vec!["the server accepted the new status and does not show it".to_owned()]
         } else {
             unclear
         };
-        return Outcome { error: words, edit, ..Outcome::plain(OutcomeKind::Unsettled) }
+        let outcome = Outcome { error, edit, ..Outcome::plain(OutcomeKind::Unsettled) }
             .helped("the status has not moved, or not yet; run plan before applying again");
+        return Lost::AsBefore(now, outcome);
     }
 }
 

@@ -13,6 +13,7 @@ use super::status::{Throttled, switch, words};
 use super::update::{Update, refused};
 use super::{MOST_THROTTLED_TRIES, chain, throttled};
 use crate::api::{SettableStatus, WriteApi, WriteError};
+use crate::diff::FieldChange;
 use crate::job::rules;
 use crate::normalise;
 use crate::plan::{Outcome, OutcomeKind};
@@ -70,7 +71,8 @@ pub(super) async fn edit<A: WriteApi>(
     if !moved.is_empty() || unchanged.stamp != before.stamp {
         let error = chain(error).into_iter().chain(["the job changed all the same".to_owned()]).collect();
         let edit = Some(unchanged.last_edit());
-        return Outcome { error, fields: moved, edit, ..Outcome::plain(OutcomeKind::NotConverged) }
+        let fields = moved.into_iter().map(FieldChange::turned).collect();
+        return Outcome { error, fields, edit, ..Outcome::plain(OutcomeKind::NotConverged) }
             .helped("run plan again and look at what moved");
     }
     if let Some(words) = too_near(update, lists).await {
@@ -99,8 +101,8 @@ pub(super) async fn edit<A: WriteApi>(
         let note = "left Disabled: it is not armed with content that is not as declared, or not as planned"
             .to_owned();
         // The status was written, so it is more than a step that found something else than the plan saw.
-        let kind = if outcome.kind == OutcomeKind::Stale { OutcomeKind::NotConverged } else { outcome.kind };
-        return Outcome { kind, notes: outcome.notes.iter().cloned().chain([note]).collect(), ..outcome };
+        let outcome = if outcome.kind == OutcomeKind::Stale { off_and_edited(outcome) } else { outcome };
+        return Outcome { notes: outcome.notes.iter().cloned().chain([note]).collect(), ..outcome };
     }
     let edited = outcome.read_back.clone().map_or(disabled, LiveJob::new);
     match switch_patiently(update, SettableStatus::Enabled, edited).await {
@@ -120,10 +122,18 @@ pub(super) async fn edit<A: WriteApi>(
             let job = failure.read_back.or(outcome.read_back);
             let now = job.clone().map(LiveJob::new);
             let fields = now.map(|now| verify::status_is_not(&now.normalised, "Enabled")).unwrap_or_default();
-            Outcome { error, fields, read_back: job, ..Outcome::plain(OutcomeKind::NotConverged) }
+            let sent = Some(serde_json::json!({"status": "Enabled"}));
+            Outcome { error, fields, sent, read_back: job, ..Outcome::plain(OutcomeKind::NotConverged) }
                 .helped("this job does not run until it is enabled; the next apply enables it")
         }
     }
+}
+
+/// An edit that was not carried out, of a job whose status was written: its members are told as those of one that is
+/// not as it should be.
+fn off_and_edited(outcome: Outcome) -> Outcome {
+    let fields = outcome.fields.into_iter().map(FieldChange::turned).collect();
+    Outcome { kind: OutcomeKind::NotConverged, fields, ..outcome }
 }
 
 /// Sends the edit to the job that is disabled now.
@@ -143,7 +153,7 @@ async fn edit_disabled<A: WriteApi>(
     }
     for _ in 0..MOST_THROTTLED_TRIES {
         return match send::update(update.run, update.target(disabled), update.basis, &body).await {
-            Ok(_) => update.read_back(disabled).await,
+            Ok(_) => update.read_back(disabled, &body).await,
             // Nothing was done; the read sits the wait out, and finds who used it.
             Err(WriteError::Throttled { .. }) => match read::job(update.run, update.id).await {
                 Ok(now) => match edited_meanwhile(disabled, &now) {
@@ -155,7 +165,9 @@ async fn edit_disabled<A: WriteApi>(
             Err(error @ (WriteError::NotSent(_) | WriteError::Refused(_) | WriteError::NotNoted(_))) => {
                 refused(&error)
             }
-            Err(error @ WriteError::Unclear(_)) => update.settle(disabled, &error).await,
+            Err(error @ WriteError::Unclear(_)) => {
+                update.settle(disabled, &error, |_| Ok(body.clone())).await
+            }
         };
     }
     throttled()

@@ -1,6 +1,7 @@
 //! Changing members of a job.
 
 use super::lists::Lists;
+use super::once_more::{self, Lost};
 use super::read::{self, Settling};
 use super::send::{self, Body, Target};
 use super::{MOST_THROTTLED_TRIES, Run, chain, interrupted, throttled, unlock};
@@ -43,7 +44,7 @@ impl<A: WriteApi> Update<'_, A> {
             }
             return match send::update(self.run, self.target(&fresh), self.basis, &body).await {
                 // The answer may be an echo of the request (REFERENCE 9), so only a read of its own proves anything.
-                Ok(_) => self.read_back(&fresh).await,
+                Ok(_) => self.read_back(&fresh, &body).await,
                 // Nothing was done. The wait is sat out by the next read, so that what is compared is never old.
                 Err(WriteError::Throttled { .. }) => {
                     interrupt.rest();
@@ -58,7 +59,9 @@ impl<A: WriteApi> Update<'_, A> {
                 Err(error @ (WriteError::NotSent(_) | WriteError::Refused(_) | WriteError::NotNoted(_))) => {
                     refused(&error)
                 }
-                Err(error @ WriteError::Unclear(_)) => self.settle(&fresh, &error).await,
+                Err(error @ WriteError::Unclear(_)) => {
+                    self.settle(&fresh, &error, |now| self.body(now)).await
+                }
             };
         }
         throttled()
@@ -70,7 +73,7 @@ impl<A: WriteApi> Update<'_, A> {
     }
 
     /// Reads the job after a write, again while the answer may be an old copy.
-    pub(super) async fn read_back(&self, before: &LiveJob) -> Outcome {
+    pub(super) async fn read_back(&self, before: &LiveJob, sent: &Body) -> Outcome {
         let mut settling = Settling::begin(self.run);
         loop {
             match read::job(self.run, self.id).await {
@@ -83,7 +86,10 @@ impl<A: WriteApi> Update<'_, A> {
                             .helped("run plan in a few minutes");
                     }
                 }
-                Ok(now) => return Outcome { read_back: Some(now.raw.clone()), ..self.judge(before, &now) },
+                Ok(now) => {
+                    let (read_back, sent) = (Some(now.raw.clone()), Some(sent.shown.clone()));
+                    return Outcome { read_back, sent, ..self.judge(before, &now) };
+                }
                 Err(outcome) => {
                     let help = "the change was sent and accepted; run plan to see whether it holds";
                     return Outcome { kind: OutcomeKind::Unsettled, ..outcome }.helped(help);
@@ -107,17 +113,45 @@ impl<A: WriteApi> Update<'_, A> {
         shows(self.basis, job)
     }
 
-    /// A write whose answer was lost took effect if its stamp is there now, and was not there before.
+    /// Settles a write whose answer was lost by reading. Where it surely changed nothing that shows, it is sent once
+    /// more, with the body that `again` makes from the job as it is now.
+    pub(super) async fn settle(
+        &self,
+        before: &LiveJob,
+        error: &WriteError,
+        again: impl Fn(&LiveJob) -> Result<Body, Outcome>,
+    ) -> Outcome {
+        let first = chain(error);
+        let now = match self.found(before, &first).await {
+            Lost::Told(outcome) => return outcome,
+            Lost::AsBefore(now, outcome) if !once_more::may_be_sent(self.run, before, &now) => {
+                return outcome;
+            }
+            Lost::AsBefore(now, _) => now,
+        };
+        let body = match again(&now) {
+            Ok(body) => body,
+            Err(outcome) => return once_more::not_sent(first, outcome),
+        };
+        let sent = send::update(self.run, self.target(&now), self.basis, &body).await;
+        let error = once_more::both(first, sent.err().map(|error| chain(&error)).unwrap_or_default());
+        let outcome = self.found(&now, &error).await.after_both();
+        Outcome { sent: Some(body.shown), ..outcome }
+    }
+
+    /// What reading tells of a write whose answer was lost: it took effect if its stamp is there now, and was not there
+    /// before.
     ///
     /// One read that shows the former job proves nothing, because the answer may be an old copy.
-    pub(super) async fn settle(&self, before: &LiveJob, error: &WriteError) -> Outcome {
+    async fn found(&self, before: &LiveJob, error: &[String]) -> Lost {
         let unsettled = |help: &str| {
-            Outcome { error: chain(error), ..Outcome::plain(OutcomeKind::Unsettled) }.helped(help)
+            Outcome { error: error.to_vec(), ..Outcome::plain(OutcomeKind::Unsettled) }.helped(help)
         };
         let mut settling = Settling::begin(self.run);
         loop {
             let Ok(now) = read::job(self.run, self.id).await else {
-                return unsettled("it could not be read back either; run plan to see whether it took effect");
+                let help = "it could not be read back either; run plan to see whether it took effect";
+                return Lost::Told(unsettled(help));
             };
             let is_stamped = self.is_stamped(&now);
             // Where the same stamp was there before, only what moved since can tell.
@@ -128,10 +162,11 @@ impl<A: WriteApi> Update<'_, A> {
                 if settling.wait(self.run).await {
                     continue;
                 }
-                return unsettled("read back: not there, or not yet; run plan before applying again");
+                let help = "read back: not there, or not yet; run plan before applying again";
+                return Lost::AsBefore(now, unsettled(help));
             }
             let judged = is_stamped.then(|| self.judge(before, &now));
-            return match judged {
+            return Lost::Told(match judged {
                 Some(outcome) if stamp_tells || outcome.kind != OutcomeKind::NotConverged => {
                     let is_good = outcome.kind == OutcomeKind::Applied;
                     let note = is_good.then(|| "the answer was lost; confirmed by reading".to_owned());
@@ -141,7 +176,7 @@ impl<A: WriteApi> Update<'_, A> {
                 Some(_) | None => {
                     unsettled("the job is neither what it was nor what it should be; run plan and look at it")
                 }
-            };
+            });
         }
     }
 
@@ -216,18 +251,14 @@ impl<A: WriteApi> Update<'_, A> {
                 self.id
             );
             // What was declared and is gone belongs to the damage, told in the same direction: as it was, as it is.
-            let lost = settled.not_converged.into_iter().map(|field| FieldChange {
-                pointer: field.pointer,
-                before: field.after,
-                after: field.before,
-            });
+            let lost = settled.not_converged.into_iter().map(FieldChange::turned);
             let mut fields = settled.collateral;
             fields.extend(lost);
             return Outcome { fields, edit, ..Outcome::said(OutcomeKind::Collateral, words) }.helped(help);
         }
         if !settled.not_converged.is_empty() {
             let words = "the server accepted the change and kept other values";
-            let help = "read back are the values on the left, sent were those on the right";
+            let help = NOT_KEPT;
             return Outcome {
                 fields: settled.not_converged,
                 edit,
@@ -238,6 +269,10 @@ impl<A: WriteApi> Update<'_, A> {
         Outcome { notes: stamp_note(self.basis, now), ..Outcome::plain(OutcomeKind::Applied) }
     }
 }
+
+/// What to do about a value that a server does not keep.
+pub(super) const NOT_KEPT: &str =
+    "run plan to see what is left; where the server keeps a value of its own, declare that one";
 
 /// A write that was not done, with what to do about it.
 pub(super) fn refused(error: &WriteError) -> Outcome {

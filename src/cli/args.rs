@@ -250,6 +250,9 @@ pub struct ConnectionArgs {
     /// Longest wait in all for the gateway's rate limit, such as 90s, 15m or 1h; 0 is none [default: 15m]
     #[arg(long, value_name = "DURATION", value_parser = wait)]
     pub max_wait: Option<Duration>,
+    /// Longest wait for the answer to one call, such as 30s or 2m, at least 1s [default: 1m]
+    #[arg(long, value_name = "DURATION", value_parser = patience)]
+    pub call_timeout: Option<Duration>,
 }
 
 /// Jobs in a page where `--page-size` is not given; see `api::Settings::documented` for why.
@@ -263,7 +266,15 @@ const DEFAULT_CONCURRENCY: u16 = 8;
 /// pipelines' own limits.
 const DEFAULT_MAX_WAIT: Duration = Duration::from_mins(15);
 
+/// Wait for one answer where `--call-timeout` is not given: ten times as long as the slowest page of the list takes.
+const DEFAULT_CALL_TIMEOUT: Duration = Duration::from_mins(1);
+
 impl ConnectionArgs {
+    /// Longest wait for the answer to one call; at least a second.
+    pub fn call_timeout(&self) -> Duration {
+        self.call_timeout.unwrap_or(DEFAULT_CALL_TIMEOUT)
+    }
+
     /// Jobs asked for in one page of the list, 1 to 10,000.
     pub fn page_size(&self) -> u32 {
         self.page_size.unwrap_or(DEFAULT_PAGE_SIZE)
@@ -319,6 +330,12 @@ fn wait(text: &str) -> Result<Duration, String> {
         Duration::try_from(signed).map_err(|_| "a wait can not be negative".to_owned())?
     };
     if duration > LONGEST_WAIT { Err("it can be 24h at most".to_owned()) } else { Ok(duration) }
+}
+
+/// Reads the longest wait for one answer. Below a second it is the time-out that makes the lost answers.
+fn patience(text: &str) -> Result<Duration, String> {
+    let duration = wait(text)?;
+    if duration < Duration::from_secs(1) { Err("it must be 1s at least".to_owned()) } else { Ok(duration) }
 }
 
 /// Reads a fingerprint: all of its 64 digits, as `plan` prints them.

@@ -182,6 +182,7 @@ impl Session {
         client.page_size = NonZeroU32::new(connection.page_size()).unwrap_or(client.page_size);
         client.concurrency = NonZeroUsize::new(connection.concurrency()).unwrap_or(client.concurrency);
         client.max_wait = connection.max_wait();
+        client.request_timeout = connection.call_timeout();
         client.notices = notices(*terminal);
         let client = Client::new(client).map_err(|error| Failure::error(&error, error.help()))?;
         Ok(Self { client, gateway: shown, identity, simulator: running })

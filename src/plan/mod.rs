@@ -29,7 +29,7 @@ pub use fill::filled;
 pub use links::{Graph, Known, Node};
 pub use missing::{Declared, Doubt, LastEdit, Past, Witness, doubt};
 pub use origin::StampCounts;
-pub use outcome::{Outcome, OutcomeKind, counts};
+pub use outcome::{Outcome, OutcomeKind, Values, counts};
 pub use prune::{Candidate, Evidence, Prune, PrunePolicy};
 pub use resolve::ParentJob;
 pub use same::Parts;

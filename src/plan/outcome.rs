@@ -80,6 +80,17 @@ impl OutcomeKind {
     }
 }
 
+/// The three values of a member that a write did not leave behind as it should.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Values<'a> {
+    /// The value in the request, in the API's own form; `None` where the request did not hold the member.
+    pub sent: Option<&'a Value>,
+    /// What a write that does what it says leaves behind.
+    pub expected: &'a Value,
+    /// What was read back.
+    pub found: &'a Value,
+}
+
 /// What became of one step, with the words for people.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -93,6 +104,8 @@ pub struct Outcome {
     pub notes: Vec<String>,
     /// The members that it is about.
     pub fields: Vec<FieldChange>,
+    /// The body that was sent, scripts as digest and size; `None` where nothing was, or where that tells nothing.
+    pub sent: Option<Value>,
     /// Who edited the job last, where that matters.
     pub edit: Option<Edit>,
     /// The job as it was read back after the write.
@@ -112,6 +125,7 @@ impl Outcome {
             help: None,
             notes: Vec::new(),
             fields: Vec::new(),
+            sent: None,
             edit: None,
             read_back: None,
             made: None,
@@ -122,6 +136,25 @@ impl Outcome {
     /// An outcome with the reason for it.
     pub(crate) fn said(kind: OutcomeKind, words: impl Into<String>) -> Self {
         Self { error: vec![words.into()], ..Self::plain(kind) }
+    }
+
+    /// What was sent, expected and found of a member that this outcome is about.
+    pub fn values<'a>(&'a self, field: &'a FieldChange) -> Values<'a> {
+        // A member that was declared is told from what is there to what should be, as in a plan; anything else from
+        // what was there to what is.
+        let (expected, found) = match self.kind {
+            OutcomeKind::NotConverged => (&field.after, &field.before),
+            OutcomeKind::Applied
+            | OutcomeKind::Unchanged
+            | OutcomeKind::Stale
+            | OutcomeKind::Blocked
+            | OutcomeKind::Held
+            | OutcomeKind::Collateral
+            | OutcomeKind::Failed
+            | OutcomeKind::Skipped
+            | OutcomeKind::Unsettled => (&field.before, &field.after),
+        };
+        Values { sent: self.sent.as_ref().and_then(|body| body.pointer(&field.pointer)), expected, found }
     }
 
     /// Adds what to do next.

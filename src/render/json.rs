@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::job::Platform;
-use crate::plan::{self, Action, Change, Field, Outcome, Plan};
+use crate::plan::{self, Action, Change, Field, Outcome, Plan, Values};
 use crate::source::Place;
 
 /// Version of the JSON output; members are added within it, never renamed.
@@ -73,10 +73,19 @@ fn error(outcome: &Outcome) -> Value {
     if outcome.error.is_empty() {
         return Value::Null;
     }
-    let fields = outcome
-        .fields
-        .iter()
-        .map(|field| json!({"path": field.pointer, "before": field.before, "after": field.after}));
+    let fields = outcome.fields.iter().map(|field| {
+        let Values { sent, expected, found } = outcome.values(field);
+        let mut members = Map::new();
+        members.insert("path".to_owned(), field.pointer.as_str().into());
+        members.insert("before".to_owned(), field.before.clone());
+        members.insert("after".to_owned(), field.after.clone());
+        if let Some(sent) = sent {
+            members.insert("sent".to_owned(), sent.clone());
+        }
+        members.insert("expected".to_owned(), expected.clone());
+        members.insert("found".to_owned(), found.clone());
+        members
+    });
     let edit = outcome.edit.as_ref().map(|edit| {
         let at = edit.at.and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
         json!({"id": edit.user_id, "name": edit.user, "at": at.map(|at| at.to_string())})

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use super::text::{Layout, Tone, clean, count, dotted, value};
-use crate::plan::{Change, Outcome, OutcomeKind, Plan};
+use crate::diff::FieldChange;
+use crate::plan::{Change, Outcome, OutcomeKind, Plan, Values};
 use crate::snapshot::Edit;
 
 /// One step: a line where all is well, a few where it is not.
@@ -44,13 +45,24 @@ pub fn outcome(change: &Change, outcome: &Outcome, layout: &Layout) -> String {
         let _ = writeln!(out, "{}", layout.wrap(&format!("last edited {}", edit_words(edit)), 14, 16));
     }
     for field in &outcome.fields {
-        let line = format!("{}: {} -> {}", dotted(&field.pointer), value(&field.before), value(&field.after));
+        let line = format!("{}: {}", dotted(&field.pointer), values(outcome, field));
         let _ = writeln!(out, "{}", layout.wrap(&line, 14, 16));
     }
     if let Some(help) = &outcome.help {
         let _ = writeln!(out, "{}", layout.wrap(&format!("= help: {}", clean(help)), 14, 16));
     }
     out
+}
+
+/// What is told of a member: what was sent, expected and found where a write is not as it should be, else what was and
+/// what is.
+fn values(outcome: &Outcome, field: &FieldChange) -> String {
+    if !matches!(outcome.kind, OutcomeKind::NotConverged | OutcomeKind::Collateral) {
+        return format!("{} -> {}", value(&field.before), value(&field.after));
+    }
+    let Values { sent, expected, found } = outcome.values(field);
+    let sent = sent.map_or_else(|| "not sent".to_owned(), |sent| format!("sent {}", value(sent)));
+    format!("{sent}, expected {}, found {}", value(expected), value(found))
 }
 
 /// Who edited a job last, and when.

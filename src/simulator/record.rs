@@ -64,6 +64,11 @@ impl Record {
         }
     }
 
+    /// How many calls are remembered.
+    pub(super) fn n_requests(&self) -> usize {
+        self.requests.len()
+    }
+
     /// All calls since the start or the last clearing, in the order in which they came.
     pub(super) fn all(&self) -> Vec<RecordedRequest> {
         self.requests.iter().cloned().collect()

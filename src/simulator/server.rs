@@ -158,6 +158,11 @@ impl Running {
         self.shared.record().all()
     }
 
+    /// How many calls [`Running::requests`] would tell of.
+    pub fn n_requests(&self) -> usize {
+        self.shared.record().n_requests()
+    }
+
     /// Forgets the calls so far.
     pub fn clear_requests(&self) {
         self.shared.record().clear();

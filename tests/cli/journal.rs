@@ -52,14 +52,12 @@ fn killed_at(server: &Server, repo: &Repo, nth: u64, effect: Effect) -> Recorded
     server.take_requests();
     server.change(|behaviour| behaviour.fail_next = vec![Fault::next(effect).nth(nth)]);
     let mut child = started(server, repo, &APPLY);
-    let last = loop {
-        let requests = server.requests();
-        if let Some(last) = requests.get(usize::try_from(nth).unwrap() - 1) {
-            break last.clone();
-        }
+    let nth = usize::try_from(nth).unwrap();
+    while server.n_requests() < nth {
         assert_eq!(child.try_wait().unwrap(), None, "it ended before its call {nth}");
         std::thread::yield_now();
-    };
+    }
+    let last = server.requests().swap_remove(nth - 1);
     child.kill().unwrap();
     child.wait().unwrap();
     server.change(|behaviour| behaviour.fail_next.clear());

@@ -318,6 +318,11 @@ impl Server {
         self.running.requests()
     }
 
+    /// How many calls came in since the log was last taken.
+    pub(crate) fn n_requests(&self) -> usize {
+        self.running.n_requests()
+    }
+
     /// The calls since the last time this was asked.
     pub(crate) fn take_requests(&self) -> Vec<RecordedRequest> {
         let requests = self.running.requests();

@@ -99,12 +99,13 @@ async fn examine(
 
 /// The settings that only flags give.
 fn described(connection: &ConnectionArgs) -> Vec<Setting> {
-    let ConnectionArgs { cacert, page_size, concurrency, max_wait } = connection;
+    let ConnectionArgs { cacert, page_size, concurrency, max_wait, call_timeout } = connection;
     let flag = |is_given: bool| if is_given { Origin::Flag } else { Origin::Default };
     let mut settings = vec![
         Setting::new("page_size", connection.page_size().to_string(), flag(page_size.is_some())),
         Setting::new("concurrency", connection.concurrency().to_string(), flag(concurrency.is_some())),
         Setting::new("max_wait", in_words(connection.max_wait()), flag(max_wait.is_some())),
+        Setting::new("call_timeout", in_words(connection.call_timeout()), flag(call_timeout.is_some())),
     ];
     settings
         .extend(cacert.iter().map(|path| Setting::new("cacert", path.display().to_string(), Origin::Flag)));
