@@ -134,7 +134,8 @@ fn what_moved_is_held_back_with_who_and_when_and_the_rest_goes() {
     let done = apply(&repo, &server, 4);
     assert_eq!(outcomes(&done), ["update one stale", "update two applied"]);
     let error = error(&done, "one");
-    assert_eq!(error["fields"], json!([{"path": "/timeout", "before": 4, "after": 9}]));
+    let expected = json!([{"path": "/timeout", "before": 4, "after": 9, "expected": 4, "found": 9}]);
+    assert_eq!(error["fields"], expected);
     assert_eq!(error["changed_by"]["name"], "anna.k");
     assert!(error["changed_by"]["at"].is_string());
     assert_eq!((&server.job(&id(1))["timeout"], &server.job(&id(2))["timeout"]), (&json!(9), &json!(6)));

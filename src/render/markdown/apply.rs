@@ -3,7 +3,7 @@
 use super::budget::{Form, Item, fit};
 use super::plan::{folded, left_out};
 use super::{MOST_OF_A_MESSAGE, Safe, edited, length, marker, row, table_head, thousands};
-use crate::plan::{Change, Outcome, OutcomeKind, Plan};
+use crate::plan::{Change, Outcome, OutcomeKind, Plan, Values};
 use crate::render::text::{count, dotted, value};
 
 /// What the outcomes are shown with, beside themselves.
@@ -119,12 +119,23 @@ fn item(change: &Change, outcome: &Outcome, safe: &Safe) -> Item {
     }
     if !outcome.fields.is_empty() {
         full.push('\n');
-        let mut table = table_head(&["member", "was", "is"]);
+        let was_written = matches!(outcome.kind, OutcomeKind::NotConverged | OutcomeKind::Collateral);
+        let mut table = if was_written {
+            table_head(&["member", "sent", "expected", "found"])
+        } else {
+            table_head(&["member", "was", "is"])
+        };
         for field in &outcome.fields {
+            let Values { sent, expected, found } = outcome.values(field);
             let cell = |text: &str| safe.code_cut(text, 200);
-            let cells =
-                [cell(&dotted(&field.pointer)), cell(&value(&field.before)), cell(&value(&field.after))];
-            table.push_str(&row(&[&cells[0], &cells[1], &cells[2]]));
+            let [member, expected, found] =
+                [dotted(&field.pointer), value(expected), value(found)].map(|text| cell(&text));
+            if was_written {
+                let sent = sent.map_or_else(|| "not sent".to_owned(), |sent| cell(&value(sent)));
+                table.push_str(&row(&[&member, &sent, &expected, &found]));
+            } else {
+                table.push_str(&row(&[&member, &expected, &found]));
+            }
         }
         // Within the entry of the list.
         table.lines().for_each(|line| full.push_str(&format!("  {line}\n")));
