@@ -189,7 +189,9 @@ fn links_between_the_pages_lead_somewhere() {
         "docs/lifecycle.md",
         "docs/saved-plans.md",
         "docs/manifest.md",
+        "docs/markdown.md",
         "docs/simulator.md",
+        "examples/ci/README.md",
     ];
     for path in pages {
         let text = page(path);

@@ -21,6 +21,7 @@ mod lifecycle;
 mod links;
 mod lost;
 mod manifests;
+mod markdown;
 mod output;
 mod plan;
 mod probe;

@@ -64,7 +64,8 @@ pub fn apply(plan: &Plan, outcomes: &[Outcome], context: Context<'_>) -> String 
     let (undone_forms, room) = fit(&undone_items, room);
     let (done_forms, _) = fit(&done_items, room);
     if !undone.is_empty() {
-        out.push_str("\n#### Not as planned\n\n");
+        super::gap(&mut out);
+        out.push_str("#### Not as planned\n\n");
         for (item, form) in undone_items.iter().zip(&undone_forms) {
             out.push_str(item.text(*form));
         }
@@ -75,7 +76,8 @@ pub fn apply(plan: &Plan, outcomes: &[Outcome], context: Context<'_>) -> String 
         }
     }
     if !done.is_empty() {
-        out.push_str("\n#### Done\n\n");
+        super::gap(&mut out);
+        out.push_str("#### Done\n\n");
         // A line each, whatever its length: there is nothing to fold in a line.
         let lines: Vec<Form> =
             done_forms.iter().map(|form| if *form == Form::Full { Form::Line } else { *form }).collect();
@@ -85,7 +87,8 @@ pub fn apply(plan: &Plan, outcomes: &[Outcome], context: Context<'_>) -> String 
         }
     }
     if !masked.is_empty() {
-        out.push_str(&format!("\n{masked}"));
+        super::gap(&mut out);
+        out.push_str(&masked);
     }
     out
 }

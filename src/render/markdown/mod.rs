@@ -43,6 +43,12 @@ pub fn length(text: &str) -> usize {
     text.chars().map(char::len_utf16).sum()
 }
 
+/// Ends what was written with one empty line.
+pub fn gap(out: &mut String) {
+    out.truncate(out.trim_end_matches('\n').len());
+    out.push_str("\n\n");
+}
+
 /// A table row's cells, which are safe already, as one line.
 pub fn row(cells: &[&str]) -> String {
     format!("| {} |\n", cells.join(" | "))

@@ -145,7 +145,8 @@ fn steps(out: &mut String, plan: &Plan, safe: &Safe) {
 
     if !dangerous.is_empty() {
         let first = if others.is_empty() { "" } else { " first" };
-        out.push_str(&format!("\n#### Look at {}{first}\n\n", these(dangerous.len())));
+        super::gap(out);
+        out.push_str(&format!("#### Look at {}{first}\n\n", these(dangerous.len())));
         for (item, form) in dangerous_items.iter().zip(&dangerous_forms) {
             out.push_str(item.text(*form));
             if *form == Form::Full {
@@ -154,25 +155,29 @@ fn steps(out: &mut String, plan: &Plan, safe: &Safe) {
         }
         let left = left_out(&dangerous_forms, dangerous.iter().map(|(_, change)| change.action));
         if let Some(left) = left {
+            super::gap(out);
             out.push_str(&format!(
-                "\n**Not shown for lack of room, and to be looked at as well: {left}.** `patchctl plan` shows all.\n"
+                "**Not shown for lack of room, and to be looked at as well: {left}.** `patchctl plan` shows all.\n"
             ));
         }
     }
     if !others.is_empty() {
         let other = if dangerous.is_empty() { "step" } else { "other step" };
-        out.push_str(&format!("\n#### {}\n\n", count(others.len(), other)));
+        super::gap(out);
+        out.push_str(&format!("#### {}\n\n", count(others.len(), other)));
         folded(out, &other_items, &other_forms, "step");
         if let Some(left) = left_out(&other_forms, others.iter().map(|change| change.action)) {
-            out.push_str(&format!("\nNot shown for lack of room: {left}. `patchctl plan` shows all.\n"));
+            super::gap(out);
+            out.push_str(&format!("Not shown for lack of room: {left}. `patchctl plan` shows all.\n"));
         }
     }
     if !warning_items.is_empty() {
-        out.push('\n');
+        super::gap(out);
         out.push_str(&findings::warnings(&warning_items, &warning_forms));
     }
     if !masked.is_empty() {
-        out.push_str(&format!("\n{masked}"));
+        super::gap(out);
+        out.push_str(&masked);
     }
 }
 

@@ -100,7 +100,7 @@ pub(super) fn item(
     let platform = change.platform.map_or(String::new(), |platform| format!(", {}", platform.as_str()));
     let body = body(change, tag_names, safe);
     let full = match danger {
-        Some(_) => format!("**{action}{words}** {key}: {name}{platform}\n\n{body}\n"),
+        Some(_) => format!("**{action}{words}** {key}: {name}{platform}\n\n{}\n", body.trim_end()),
         None => {
             let key = safe.html(&change.key, MOST_OF_A_NAME);
             let name = safe.html(&change.name, MOST_OF_A_NAME);
