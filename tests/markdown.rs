@@ -1,8 +1,6 @@
 //! Plans as Markdown: whatever stands in a plan, the document fits a comment, does nothing but be read, shows what is
 //! dangerous and shows nothing that is private.
 
-#![expect(clippy::unwrap_used, reason = "a helper of a test fails it")]
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use patchctl::diagnostic::{Diagnostic, Diagnostics};
