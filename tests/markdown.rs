@@ -52,6 +52,8 @@ fn plan_of(changes: Vec<Change>) -> Plan {
         n_unmanaged: Some(2),
         envelope: Envelope::Minimal,
         n_orphans: 0,
+        probe: None,
+        leftovers: Vec::new(),
         guard: None,
         list_calls: BTreeMap::new(),
         tag_names: BTreeMap::new(),
