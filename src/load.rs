@@ -61,10 +61,6 @@ pub struct LoadContext<'a> {
 ///
 /// # Errors
 /// One finding: the file can not be read, is no UTF-8, or is too large.
-#[expect(
-    clippy::result_large_err,
-    reason = "once per file, and callers push the finding into a list as it is"
-)]
 pub fn read_text(path: &Path, shown: &str) -> Result<std::sync::Arc<SourceFile>, Diagnostic> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // What is wrong with it is shown with its lines, as for manifests: so it must be what it seems to be.
@@ -78,10 +74,6 @@ pub fn read_text(path: &Path, shown: &str) -> Result<std::sync::Arc<SourceFile>,
 ///
 /// # Errors
 /// One finding, which never holds the content: the file lies outside, is no file, is too large or can not be read.
-#[expect(
-    clippy::result_large_err,
-    reason = "once per file, and callers push the finding into a list as it is"
-)]
 pub(crate) fn read_manifest(path: &Path, root: &Path, shown: &str) -> Result<Vec<u8>, Diagnostic> {
     let limit = yaml::Limits::default().file_bytes as u64;
     let unreadable = |message: String| Diagnostic::error("unreadable-file", message);

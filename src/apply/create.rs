@@ -96,7 +96,6 @@ impl<A: WriteApi> Create<'_, A> {
     }
 
     /// The body that the plan showed, with the contents of its scripts.
-    #[expect(clippy::result_large_err, reason = "once per step, and the outcome is returned as it is")]
     fn body(&self) -> Result<Body, Outcome> {
         let broken = |words: String| {
             Outcome::said(OutcomeKind::Failed, words).helped("please report this; nothing was written")

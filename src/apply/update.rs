@@ -181,7 +181,6 @@ impl<A: WriteApi> Update<'_, A> {
     }
 
     /// The body to send, made from the job as it is now; it must be the one that the plan showed.
-    #[expect(clippy::result_large_err, reason = "once per step, and the outcome is returned as it is")]
     fn body(&self, fresh: &LiveJob) -> Result<Body, Outcome> {
         if let Some(outcome) = read::taken_away(fresh, &self.basis.owner) {
             return Err(outcome);

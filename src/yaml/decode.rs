@@ -19,10 +19,6 @@ const OTHER_MARKS: [(&[u8], &str); 4] = [
 /// # Errors
 /// One `yaml-size` for a file larger than [`Limits::file_bytes`]; one `yaml-encoding` for bytes that are not UTF-8,
 /// at the first of them, with UTF-16 and UTF-32 called by their names.
-#[expect(
-    clippy::result_large_err,
-    reason = "once per file, and callers push the finding into a list as it is"
-)]
 pub fn decode(path: &str, bytes: Vec<u8>) -> Result<Arc<SourceFile>, Diagnostic> {
     let limits = Limits::default();
     if bytes.len() > limits.file_bytes {

@@ -156,6 +156,6 @@ impl Oracle<'_> {
     }
 }
 
-fn pointers<'a, const N: usize>(jobs: [Option<&'a Leaves>; N]) -> BTreeSet<&'a str> {
+fn pointers<const N: usize>(jobs: [Option<&Leaves>; N]) -> BTreeSet<&str> {
     jobs.into_iter().flatten().flat_map(|job| job.keys().map(String::as_str)).collect()
 }
