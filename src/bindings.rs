@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::job::Platform;
+use crate::plan::{DisabledBy, Left};
 use crate::snapshot::ListRow;
 
 /// How old a sight may be before it is worth writing the file anew for: a day, in seconds.
@@ -88,11 +89,20 @@ pub struct Bindings {
     /// The commit that was applied last with nothing left over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub applied_commit: Option<String>,
+    /// The youngest edit that this apply saw on any job, milliseconds since 1970-01-01 UTC by the server's clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub applied_at: Option<i64>,
     /// By the manifest's key; keys of manifests that were removed stay.
     pub jobs: BTreeMap<String, BoundJob>,
     /// Creates whose fate is not known, by the manifest's key.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub creates: BTreeMap<String, SentCreate>,
+    /// What our last writes left on jobs, by the manifest's key.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub left: BTreeMap<String, Left>,
+    /// Jobs that the console disabled and that wait for a decision, by the manifest's key.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub disabled: BTreeMap<String, DisabledBy>,
 }
 
 /// Another run has made the job of a create, or may have, since this one began.
@@ -125,8 +135,14 @@ pub enum Lesson {
     CreateSent(String, SentCreate),
     /// A create surely made no job.
     CreateFailed(String),
-    /// The manifests of a commit were applied with nothing left over.
-    Applied(String),
+    /// The manifests of a commit were applied with nothing left over; the youngest edit that was seen on any job.
+    Applied(String, Option<i64>),
+    /// A write left the job of this key so.
+    Left(String, Left),
+    /// The console disabled the job of this key, and it was left so.
+    Disabled(String, DisabledBy),
+    /// The manifest wants the job of this key disabled, so that nothing waits for a decision.
+    Agreed(String),
 }
 
 impl Bindings {
@@ -146,23 +162,53 @@ impl Bindings {
                 self.jobs.insert(key.clone(), job.clone());
                 true
             }
-            Lesson::Forget(key) => self.jobs.remove(key).is_some() | self.creates.remove(key).is_some(),
+            Lesson::Forget(key) => {
+                self.left.remove(key);
+                self.disabled.remove(key);
+                self.jobs.remove(key).is_some() | self.creates.remove(key).is_some()
+            }
             Lesson::CreateSent(key, create) => {
                 self.creates.insert(key.clone(), create.clone()).as_ref() != Some(create)
             }
             Lesson::CreateFailed(key) => self.creates.remove(key).is_some(),
-            Lesson::Applied(commit) => {
-                let is_new = self.applied_commit.as_deref() != Some(commit);
-                self.applied_commit = Some(commit.clone());
+            Lesson::Applied(commit, at) => {
+                let is_new = (self.applied_commit.as_ref(), self.applied_at) != (Some(commit), *at);
+                (self.applied_commit, self.applied_at) = (Some(commit.clone()), *at);
+                for left in self.left.values_mut() {
+                    left.since_applied = false;
+                }
+                self.disabled.clear();
                 is_new
             }
+            Lesson::Left(key, left) => {
+                let mut left = left.clone();
+                // A call for the status leaves the content as it was written before.
+                let former = self.left.get(key).filter(|former| former.id == left.id);
+                left.content_at = left.content_at.or(former.and_then(|former| former.content_at));
+                // Whoever switches the status decides, and what was said of it before is over.
+                if left.status.is_some() {
+                    self.disabled.remove(key);
+                }
+                left.status = left.status.or(former.and_then(|former| former.status.clone()));
+                self.left.insert(key.clone(), left.clone()).as_ref() != Some(&left)
+            }
+            Lesson::Agreed(key) => self.disabled.remove(key).is_some(),
+            Lesson::Disabled(key, by) => self.disabled.insert(key.clone(), by.clone()).as_ref() != Some(by),
         }
     }
 
     /// Takes over what another section knows and this one does not.
     pub fn adopt(&mut self, other: Self) {
-        let Self { applied_commit, jobs, creates } = other;
-        self.applied_commit = self.applied_commit.take().or(applied_commit);
+        let Self { applied_commit, applied_at, jobs, creates, left, disabled } = other;
+        for (key, by) in disabled {
+            self.disabled.entry(key).or_insert(by);
+        }
+        if self.applied_commit.is_none() {
+            (self.applied_commit, self.applied_at) = (applied_commit, applied_at);
+        }
+        for (key, left) in left {
+            self.left.entry(key).or_insert(left);
+        }
         for (key, job) in jobs {
             self.jobs.entry(key).or_insert(job);
         }

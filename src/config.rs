@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::job::canonical;
+use crate::plan::ConsoleChanges;
 use crate::source::{Place, SourceFile, Span};
 use crate::yaml;
 
@@ -33,6 +34,8 @@ pub struct Config {
     pub record: Option<String>,
     /// What updates carry.
     pub updates: Option<Updates>,
+    /// What `apply` does with what was changed in the console.
+    pub console: Option<ConsoleChanges>,
     /// Names of tags, each with its UUID.
     pub tags: BTreeMap<String, String>,
 }

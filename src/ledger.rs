@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::bindings::{Bindings, BoundJob, Lesson, Overtaken, SentCreate, second};
 use crate::fingerprint;
 use crate::job::Platform;
+use crate::plan::{DisabledBy, Left};
 use crate::snapshot::ListRow;
 
 /// Version of the file; one of another version is put aside.
@@ -148,6 +149,42 @@ impl Ledger {
         self.known.applied_commit.as_deref()
     }
 
+    /// The youngest edit that the apply of that commit saw on any job, milliseconds since 1970-01-01 UTC.
+    pub fn applied_at(&self) -> Option<i64> {
+        self.known.applied_at
+    }
+
+    /// What our last write left on the job of a key.
+    pub fn left(&self, key: &str) -> Option<&Left> {
+        self.known.left.get(key)
+    }
+
+    /// Login name that the server noted our youngest write under.
+    pub fn api_user(&self) -> Option<&str> {
+        let left = self.known.left.values().filter(|left| left.user.is_some());
+        left.max_by_key(|left| left.at)?.user.as_deref()
+    }
+
+    /// Who disabled the job of a key in the console, where nobody has decided about that yet.
+    pub fn disabled(&self, key: &str) -> Option<&DisabledBy> {
+        self.known.disabled.get(key)
+    }
+
+    /// Notes that the manifest of a key wants its job as the console left it.
+    pub fn agreed(&mut self, key: &str) {
+        self.learn(Lesson::Agreed(key.to_owned()));
+    }
+
+    /// Notes that the console disabled the job of a key, and that it is left so.
+    pub fn is_disabled(&mut self, key: &str, by: DisabledBy) {
+        self.learn(Lesson::Disabled(key.to_owned(), by));
+    }
+
+    /// Notes what a write left on the job of a key.
+    pub fn wrote(&mut self, key: &str, left: Left) {
+        self.learn(Lesson::Left(key.to_owned(), left));
+    }
+
     /// Jobs that were bound to keys which no manifest has any more, and are bound to no other key.
     pub fn orphans<'a>(
         &'a self,
@@ -224,9 +261,10 @@ impl Ledger {
         });
     }
 
-    /// Notes the commit whose manifests were applied with nothing left over.
-    pub fn applied(&mut self, commit: &str) {
-        self.learn(Lesson::Applied(commit.to_owned()));
+    /// Notes the commit whose manifests were applied with nothing left over, and the youngest edit that was seen on any
+    /// job, milliseconds since 1970-01-01 UTC.
+    pub fn applied(&mut self, commit: &str, at: Option<i64>) {
+        self.learn(Lesson::Applied(commit.to_owned(), at));
     }
 
     fn learn(&mut self, lesson: Lesson) {
@@ -387,7 +425,7 @@ mod tests {
         let mut first = open(folder.path());
         first.bind("a", job("1"));
         first.bind("b", job("2"));
-        first.applied("0123");
+        first.applied("0123", None);
         first.save().expect("writable");
         first.create_sent("c", "C", Some(Platform::Linux)).expect("writable");
         let second = open(folder.path());

@@ -110,6 +110,11 @@ impl Edit {
         Self::of(job.get("updatedBy"))
     }
 
+    /// Reads `createdBy` of a job as the API answered it.
+    pub fn made_of(job: &Value) -> Self {
+        Self::of(job.get("createdBy"))
+    }
+
     /// Reads who did something and when, as rows and jobs say it.
     fn of(by: Option<&Value>) -> Self {
         let text = |pointer: &str| Some(by?.pointer(pointer)?.as_str()?.to_owned());
@@ -138,9 +143,15 @@ impl LiveJob {
         Self { raw, normalised, stamp }
     }
 
-    /// Who changed it last.
+    /// Who changed it last; `updatedBy` of a job that nobody changed since it was made names nobody.
     pub fn last_edit(&self) -> Edit {
         Edit::last_of(&self.raw)
+    }
+
+    /// Who changed it last, or else made it.
+    pub fn last_hand(&self) -> Edit {
+        let last = self.last_edit();
+        if last == Edit::default() { Edit::made_of(&self.raw) } else { last }
     }
 
     /// The subscription it belongs to.

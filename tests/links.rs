@@ -70,6 +70,7 @@ fn plan_of(set: &DesiredSet, jobs: Vec<Option<LiveJob>>) -> Result<Plan, Vec<Str
         record: None,
         run_once: RunOnce { allowed: Vec::new(), can_ask: true },
         api_user: None,
+        decisions: patchctl::plan::Decisions::default(),
         allow_script_loss: Vec::new(),
         tag_names: BTreeMap::new(),
     };

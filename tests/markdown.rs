@@ -36,6 +36,8 @@ fn change(key: &str, action: Action) -> Change {
         notes: Vec::new(),
         basis: None,
         is_one_way: false,
+        unknown: Vec::new(),
+        waiting: None,
         edited: None,
     }
 }
@@ -57,6 +59,8 @@ fn plan_of(changes: Vec<Change>) -> Plan {
         guard: None,
         list_calls: BTreeMap::new(),
         tag_names: BTreeMap::new(),
+        base: None,
+        no_longer_managed: Vec::new(),
         warnings: Diagnostics::new(),
     }
 }

@@ -6,6 +6,8 @@
 //! file system monitor is started. What does not parse at the base is a note and not an error, because
 //! nobody can mend a commit that is done.
 
+mod choice;
+mod lookup;
 mod tree;
 
 use std::collections::BTreeMap;
@@ -15,6 +17,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
+pub use choice::{BaseSource, Choice, Chosen, choose, of_schedule};
+pub use lookup::Lookup;
 use tree::{Entry, Found, Tree};
 
 use crate::inventory::Sources;
@@ -213,59 +217,98 @@ pub fn clean_head(root: &Path, jobs: &Path) -> Option<Commit> {
 /// Where Git can not be asked or the files are not there.
 pub fn read(commit: &Commit, sources: Sources<'_>) -> Result<Base, BaseProblem> {
     let git = Git::open(sources.root)?;
-    let unreadable = |said: String| BaseProblem::Unreadable { commit: commit.short().to_owned(), said };
-    // The path of the repository from the top of Git's, with a slash at its end unless it is the top.
-    let prefix = git.line(&["rev-parse", "--show-prefix"]).unwrap_or_default();
-    let mut list = vec!["ls-tree", "-r", "-z", "--full-tree", commit.id()];
-    if !prefix.is_empty() {
-        list.extend(["--", prefix.as_str()]);
-    }
-    let listed = git.run(&list).map_err(unreadable)?;
-    let batch = Mutex::new(Batch::start(&git)?);
-    let content = |id: &str| {
-        let mut batch = batch.lock().unwrap_or_else(PoisonError::into_inner);
-        batch.get(id)
-    };
-    let mut tree = Tree::default();
-    for line in listed.split(|byte| *byte == 0) {
-        let Some((path, mode, id)) = entry(line) else { continue };
-        // Outside of the repository as this program sees it, there is nothing to be read.
-        let Some(path) = path.strip_prefix(&prefix) else { continue };
-        let entry = match mode {
-            "100644" | "100755" => Entry::File(id.to_owned()),
-            "120000" => {
-                let target = content(id).map_err(|error| unreadable(error.to_string()))?;
-                String::from_utf8(target).map_or(Entry::Other, Entry::Link)
-            }
-            _ => Entry::Other,
-        };
-        tree.0.insert(path.to_owned(), entry);
-    }
-    let folder = folder_in(sources.root, sources.jobs);
-    let mut base = Base {
-        commit: commit.clone(),
-        manifests: BTreeMap::new(),
-        scripts: Scripts::default(),
-        notes: Vec::new(),
-    };
-    for (path, id) in tree.manifests(&folder) {
-        let inside = path.strip_prefix(&folder).unwrap_or(&path).trim_start_matches('/');
-        let shown = (sources.shown)(&sources.jobs.join(inside));
-        let bytes = content(&id).map_err(|error| unreadable(error.to_string()))?;
-        let at = commit.short();
-        match yaml::decode(&shown, bytes) {
-            Ok(file) => {
-                let above = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-                let scripts = CommitScripts { tree: &tree, above, content: &content };
-                base.take(&file, sources, &scripts);
-            }
-            Err(finding) => base.notes.push(format!("at {at}, {}", finding.message)),
-        }
+    let files = Files::list(commit, &git, sources)?;
+    let mut base = Base::nothing(commit);
+    for (path, id) in files.tree.manifests(&files.folder) {
+        base.read_file(&files, &path, &id, sources)?;
     }
     Ok(base)
 }
 
+/// The files of a commit, as the repository sees them.
+struct Files {
+    commit: Commit,
+    tree: Tree,
+    /// The manifest folder as a path in the repository.
+    folder: String,
+    batch: Mutex<Batch>,
+}
+
+impl Files {
+    fn unreadable(commit: &Commit, said: String) -> BaseProblem {
+        BaseProblem::Unreadable { commit: commit.short().to_owned(), said }
+    }
+
+    fn content(&self, id: &str) -> io::Result<Vec<u8>> {
+        let mut batch = self.batch.lock().unwrap_or_else(PoisonError::into_inner);
+        batch.get(id)
+    }
+
+    fn list(commit: &Commit, git: &Git, sources: Sources<'_>) -> Result<Self, BaseProblem> {
+        let unreadable = |said: String| Self::unreadable(commit, said);
+        // The path of the repository from the top of Git's, with a slash at its end unless it is the top.
+        let prefix = git.line(&["rev-parse", "--show-prefix"]).unwrap_or_default();
+        let mut list = vec!["ls-tree", "-r", "-z", "--full-tree", commit.id()];
+        if !prefix.is_empty() {
+            list.extend(["--", prefix.as_str()]);
+        }
+        let listed = git.run(&list).map_err(unreadable)?;
+        let folder = folder_in(sources.root, sources.jobs);
+        let batch = Mutex::new(Batch::start(git)?);
+        let mut files = Self { commit: commit.clone(), tree: Tree::default(), folder, batch };
+        for line in listed.split(|byte| *byte == 0) {
+            let Some((path, mode, id)) = entry(line) else { continue };
+            // Outside of the repository as this program sees it, there is nothing to be read.
+            let Some(path) = path.strip_prefix(&prefix) else { continue };
+            let entry = match mode {
+                "100644" | "100755" => Entry::File(id.to_owned()),
+                "120000" => {
+                    let target = files.content(id).map_err(|error| unreadable(error.to_string()))?;
+                    String::from_utf8(target).map_or(Entry::Other, Entry::Link)
+                }
+                _ => Entry::Other,
+            };
+            files.tree.0.insert(path.to_owned(), entry);
+        }
+        Ok(files)
+    }
+}
+
 impl Base {
+    /// A commit of which no manifest was read yet.
+    fn nothing(commit: &Commit) -> Self {
+        Self {
+            commit: commit.clone(),
+            manifests: BTreeMap::new(),
+            scripts: Scripts::default(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Reads one manifest file of the commit.
+    fn read_file(
+        &mut self,
+        files: &Files,
+        path: &str,
+        id: &str,
+        sources: Sources<'_>,
+    ) -> Result<(), BaseProblem> {
+        let inside = path.strip_prefix(&files.folder).unwrap_or(path).trim_start_matches('/');
+        let shown = (sources.shown)(&sources.jobs.join(inside));
+        let unreadable = |error: io::Error| Files::unreadable(&files.commit, error.to_string());
+        let bytes = files.content(id).map_err(unreadable)?;
+        match yaml::decode(&shown, bytes) {
+            Ok(file) => {
+                let above = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+                let content = |id: &str| files.content(id);
+                let scripts = CommitScripts { tree: &files.tree, above, content: &content };
+                self.take(&file, sources, &scripts);
+            }
+            Err(finding) => self.notes.push(format!("at {}, {}", self.commit.short(), finding.message)),
+        }
+        Ok(())
+    }
+
     /// Takes what one file declared; of a manifest that is wrong by the rules of today, who it was about.
     fn take(&mut self, file: &std::sync::Arc<SourceFile>, sources: Sources<'_>, scripts: &dyn ReadScript) {
         let context = Context { tags: sources.context.tags, allow_unknown_fields: true, scripts };

@@ -164,7 +164,7 @@ pub(super) async fn carry_out(
         }
         None => Judged::default(),
     };
-    let Made { plan, scripts, details, ledger, probes, bound, n_cached, unsettled, .. } = made;
+    let Made { plan, scripts, details, ledger, probes, bound, n_cached, unsettled, seen_at, .. } = made;
     let calls = session.client.calls().to_string();
     let calls_needed = saved::calls_needed(plan, &judged);
     let applying = cost::of_apply(&session.client, calls_needed);
@@ -219,6 +219,7 @@ pub(super) async fn carry_out(
         commit: after.head.map(Commit::id),
         record: after.request.record,
     };
+    after.request.remember_disabled(plan, bound, ledger);
     let journal = RunJournal::begin(&settings.state_dir, about, plan, ledger)?;
     let run = Run {
         plan,
@@ -242,9 +243,9 @@ pub(super) async fn carry_out(
     probing::doubt(probes, &outcomes, terminal);
     record::keep(settings, plan, &outcomes, terminal);
     if let Some(commit) = after.undone.and_then(|undone| undone.stands_at(&outcomes, ledger)) {
-        ledger.applied(&commit);
+        ledger.applied(&commit, *seen_at);
     }
-    after.request.remember_applied(after.inventory, plan, &outcomes, after.head, ledger);
+    after.request.remember_applied(after.inventory, plan, &outcomes, after.head, *seen_at, ledger);
     let ids = after.inventory.filter(|_| after.writes_ids).map(|inventory| {
         let ids = ids_to_write(inventory, bound, plan, &outcomes);
         write_ids(inventory, after.request.root(), &ids)

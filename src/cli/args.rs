@@ -205,9 +205,13 @@ pub struct PlanningArgs {
     /// Allow this manifest to remove live scripts whose content can not be read back; may be repeated
     #[arg(long, value_name = "KEY")]
     pub allow_script_loss: Vec<String>,
-    /// Commit that was applied last: what was declared there and finds no live job is not taken for new
+    /// Commit that was applied last: tells changes in Git from changes in the console, and what was declared there and
+    /// finds no live job is not taken for new [default: the merge base of a pull request, else what the last apply recorded]
     #[arg(long, value_name = "REF")]
     pub base: Option<String>,
+    /// Let Git win for these manifests, also over what was changed in the console at the same time; may be repeated
+    #[arg(long = "override", value_name = "KEY-GLOB")]
+    pub overrides: Vec<String>,
     /// Allow a job to be made for this manifest although there was one before; may be repeated
     #[arg(long, value_name = "KEY", value_delimiter = ',')]
     pub allow_create: Vec<String>,

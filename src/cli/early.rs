@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::api::{ApiError, ReadApi};
 use crate::details::Body;
 use crate::inventory::Packed;
-use crate::plan::{Binding, Policy, StampCounts, Steps};
+use crate::plan::{Binding, NoTrails, Policy, StampCounts, Steps};
 use crate::snapshot::LiveJob;
 
 /// A manifest, and what it is planned with.
@@ -34,7 +34,7 @@ pub(super) enum Verdict {
     /// Nothing is to be done and nothing to be said.
     Quiet(Steps),
     /// The manifest has to be planned in full, with the places of what it declares.
-    Open(Option<Box<LiveJob>>),
+    Open,
 }
 
 /// Asks for a job, and looks at the answer away from the task that asks.
@@ -50,11 +50,13 @@ fn look(job: Option<Value>, early: Option<Early>) -> Seen {
     let body = job.as_ref().map(Body::of);
     let job = job.map(LiveJob::new);
     let steps = early.map(|Early { manifest, binding, policy }| {
-        Steps::of(&policy, &StampCounts::default(), &manifest.unpack(), &binding, job.as_ref())
+        // Whether there is anything to be done does not depend on where it came from.
+        let stamps = StampCounts::default();
+        Steps::of(&policy, &stamps, &NoTrails, &manifest.unpack(), &binding, job.as_ref())
     });
     let verdict = match steps {
         Some(steps) if steps.is_quiet() => Verdict::Quiet(steps),
-        Some(_) | None => Verdict::Open(job.map(Box::new)),
+        Some(_) | None => Verdict::Open,
     };
     Seen { customer, body, verdict }
 }

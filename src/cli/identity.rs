@@ -12,14 +12,17 @@ use super::planning::{Live, Request, job, read_failed, spill_failed};
 use super::session::Failure;
 use crate::api::ReadApi;
 use crate::apply::chain;
-use crate::base::{self, Base, BaseProblem, Commit};
+use crate::base::{self, Base, BaseProblem, Choice, Commit};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::inventory::{Inventory, Summary};
 use crate::job::{Platform, nearest};
 use crate::ledger::{Ledger, Whose};
 use crate::manifest::Manifest;
-use crate::plan::{self, Action, Binding, Builder, Outcome, OutcomeKind, Plan, Remark};
-use crate::snapshot::ListRow;
+use crate::normalise;
+use crate::plan::{
+    self, Action, Binding, Builder, Change, DisabledBy, Left, Origin, Outcome, OutcomeKind, Plan, Remark,
+};
+use crate::snapshot::{Edit, ListRow};
 use crate::stamp::Found;
 
 /// Remarks on the base that are shown; more of them say the same about more files.
@@ -89,14 +92,17 @@ impl Request<'_> {
         }
     }
 
-    /// The manifests at the commit that was named, else at the one that the last apply recorded, if it is still there.
+    /// The commit that is taken for the one that was applied last.
+    pub(super) fn choose_base(&self, ledger: &Ledger) -> Result<Choice, Failure> {
+        let variable = |name: &str| std::env::var(name).ok();
+        let flag = self.planning.base.as_deref();
+        base::choose(&self.settings.root, flag, &variable, ledger.applied_commit()).map_err(base_failed)
+    }
+
+    /// The manifests at the base: a commit that was named, the merge base of a pull request, else the one that the last
+    /// apply recorded, if it is still there.
     pub(super) fn read_base(&self, ledger: &Ledger) -> Result<Option<Base>, Failure> {
-        let root = &self.settings.root;
-        let commit = match &self.planning.base {
-            Some(reference) => Some(base::resolve(root, reference).map_err(base_failed)?),
-            None => ledger.applied_commit().and_then(|id| base::recorded(root, id)),
-        };
-        let Some(commit) = commit else { return Ok(None) };
+        let Choice::Base(base::Chosen { commit, .. }) = self.choose_base(ledger)? else { return Ok(None) };
         let shown = |path: &Path| self.settings.shown(path);
         let base = match base::read(&commit, self.sources(&shown)) {
             Ok(base) => base,
@@ -282,15 +288,45 @@ impl Request<'_> {
         }
     }
 
+    /// Notes which jobs the console disabled, before anything is written that would hide who it was.
+    pub(super) fn remember_disabled(&self, plan: &Plan, bound: &[(String, String)], ledger: &mut Ledger) {
+        // Where the status is as declared, or nothing at all differs, Git has agreed to it.
+        let disagrees = |key: &str| {
+            plan.changes.iter().filter(|change| change.key == key).any(|change| {
+                change.action == Action::Blocked || change.fields.iter().any(|field| field.path == "/status")
+            })
+        };
+        let is_open = |key: &str| ledger.disabled(key).is_some();
+        let agreed: Vec<&String> =
+            bound.iter().map(|(key, _)| key).filter(|key| is_open(key) && !disagrees(key)).collect();
+        for key in agreed {
+            ledger.agreed(key);
+        }
+        for change in plan.changes.iter().filter(|change| change.action == Action::Held) {
+            let was_disabled = change.fields.iter().any(|field| {
+                field.path == "/status"
+                    && field.origin == Origin::Console
+                    && normalise::is_armed(field.after.as_str())
+            });
+            // What is known already was found before a write of ours.
+            if let (true, Some(id), None) = (was_disabled, &change.id, ledger.disabled(&change.key)) {
+                let Edit { user, at, .. } = change.edited.clone().unwrap_or_default();
+                ledger.is_disabled(&change.key, DisabledBy { id: id.clone(), user, at });
+            }
+        }
+        self.save_ledger(ledger);
+    }
+
     /// Notes what an apply made of the jobs, and the commit if nothing of it is left to be done.
     ///
-    /// `head` is the commit that the manifests were read at.
+    /// `head` is the commit that the manifests were read at, and `seen_at` the youngest edit that was seen on any job.
     pub(super) fn remember_applied(
         &self,
         inventory: Option<&Inventory>,
         plan: &Plan,
         outcomes: &[Outcome],
         head: Option<&Commit>,
+        seen_at: Option<i64>,
         ledger: &mut Ledger,
     ) {
         for (change, outcome) in plan.changes.iter().zip(outcomes) {
@@ -310,6 +346,9 @@ impl Request<'_> {
                 (_, _, _) => {}
             }
             let Some(job) = &outcome.read_back else { continue };
+            if let Some(left) = left(change, job) {
+                ledger.wrote(&change.key, left);
+            }
             let text = |name: &str| job.get(name).and_then(Value::as_str);
             if let (Some(id), Some(name)) = (change.id.as_deref().or(text("id")), text("name")) {
                 let platform = text("platform").and_then(Platform::parse).or(change.platform);
@@ -325,7 +364,9 @@ impl Request<'_> {
             && self.common.only.is_empty()
             && self.clean_head().as_ref() == Some(head)
         {
-            ledger.applied(head.id());
+            let read_back =
+                outcomes.iter().filter_map(|outcome| Edit::last_of(outcome.read_back.as_ref()?).at);
+            ledger.applied(head.id(), read_back.max().max(seen_at));
         }
         self.save_ledger(ledger);
     }
@@ -361,6 +402,38 @@ pub(super) fn ids_to_write(
     all.into_iter()
         .filter(|(key, _)| !blocked.contains(key.as_str()) && !say_theirs.contains(key.as_str()))
         .collect()
+}
+
+/// What a write left on a job, as it was read back; `None` where the server does not say who edited it and when.
+fn left(change: &Change, job: &Value) -> Option<Left> {
+    let Edit { at, user, .. } = Edit::last_of(job);
+    let is_content = matches!(change.action, Action::Create | Action::Update);
+    // A job that was made and not edited since has no edit at all.
+    let at = at.or_else(|| Edit::made_of(job).at)?;
+    Some(Left {
+        id: change.id.as_deref().or(job.get("id")?.as_str())?.to_ascii_lowercase(),
+        at,
+        content_at: is_content.then_some(at),
+        user: user.or_else(|| Edit::made_of(job).user),
+        status: status_left(change, job),
+        since_applied: true,
+    })
+}
+
+/// The status that a write gave a job, or left as the manifest wants it; one that only happens to be there is nobody's
+/// decision.
+fn status_left(change: &Change, job: &Value) -> Option<String> {
+    let status = job.get("status").and_then(Value::as_str)?;
+    let is_ours = match change.action {
+        Action::Create | Action::Enable | Action::Disable => true,
+        Action::Update => {
+            let wanted = change.basis.as_ref().and_then(|basis| basis.declared.get("status")?.as_str());
+            wanted
+                .is_some_and(|wanted| normalise::is_armed(Some(wanted)) == normalise::is_armed(Some(status)))
+        }
+        Action::Delete | Action::Blocked | Action::Held => false,
+    };
+    is_ours.then(|| status.to_owned())
 }
 
 fn identity_of(summary: &Summary) -> plan::Identity<'_> {
@@ -441,7 +514,7 @@ fn refuse_jobs_of_others(
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the last use of a problem")]
-fn base_failed(problem: BaseProblem) -> Failure {
+pub(super) fn base_failed(problem: BaseProblem) -> Failure {
     let mut lines = vec!["the base can not be used".to_owned()];
     lines.extend(chain(&problem));
     Failure::Error(lines, Some(format!("{}; nothing was changed", problem.help())))

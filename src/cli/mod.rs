@@ -6,6 +6,7 @@ mod audit;
 mod cost;
 mod doctor;
 mod early;
+mod history;
 mod identity;
 mod import;
 mod journal;

@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::args::{Common, PlanningArgs};
 use super::cost::Progress;
 use super::early::{self, Early, Seen, Verdict};
+use super::history::History;
 use super::identity::Identified;
 use super::links::{self, Links};
 use super::probing::{self, Choice};
@@ -33,7 +34,7 @@ use crate::job::Platform;
 use crate::ledger::Ledger;
 use crate::load::{self, LoadContext};
 use crate::manifest::DesiredSet;
-use crate::plan::{self, Binding, Plan, Policy, RunOnce};
+use crate::plan::{self, Binding, Change, Plan, Policy, RunOnce};
 use crate::probe::{self, Leftover};
 use crate::probes::Probes;
 use crate::record::Record;
@@ -75,6 +76,8 @@ pub(super) struct Made {
     pub(super) unsettled: UnsettledRuns,
     /// The subscription that answered; empty where no live job told it.
     pub(super) subscription: String,
+    /// The youngest edit of any listed job, milliseconds since 1970-01-01 UTC by the server's clock.
+    pub(super) seen_at: Option<i64>,
 }
 
 /// Reads all manifests in full, for `validate`.
@@ -166,14 +169,15 @@ impl Request<'_> {
         let mut probes = probing::open(self.settings, identity, self.planning.reset, self.terminal);
         // The gateway says it with the token, so it is known from the login on.
         let choice = self.choose(known(), &probes);
-        let policy = Policy {
+        let mut policy = Policy {
             owner: self.settings.owner.clone(),
             envelope: choice.planned(),
             is_whole: self.common.only.is_empty(),
             now: jiff::Timestamp::now().as_millisecond(),
             record: self.record.cloned(),
             run_once: RunOnce { allowed: self.planning.allow_run_once.clone(), can_ask: self.can_ask },
-            api_user: None,
+            api_user: self.settings.api_user(),
+            decisions: self.decisions(&selected)?,
             allow_script_loss: self.planning.allow_script_loss.clone(),
             tag_names: self
                 .settings
@@ -183,7 +187,10 @@ impl Request<'_> {
                 .collect(),
         };
         let mut live = self.read_live(inventory, &selected, api, identity, &policy, &probes).await?;
-        let mut made = self.plan_all(inventory, &selected, &mut live, &policy, api).await?;
+        policy.api_user = policy.api_user.or_else(|| live.ledger.api_user().map(str::to_owned));
+        let shown = |path: &Path| self.settings.shown(path);
+        let history = self.history(inventory, self.sources(&shown), &live.ledger)?;
+        let mut made = self.plan_all(inventory, &selected, &mut live, &policy, &history, api).await?;
         self.block_second_jobs(&mut live, &mut made.builder, api).await?;
         let n_orphans = self.prune_or_count(inventory, &mut live, &mut made.builder, api).await?;
         let clean = std::mem::take(&mut made.clean);
@@ -193,6 +200,10 @@ impl Request<'_> {
         if let Err(error) = kept {
             self.terminal.note(&format!("the cache could not be written: {error}"));
         }
+        let no_longer_managed =
+            self.no_longer_managed(inventory, &selected, &mut live, &history, api).await?;
+        let base = history.shown();
+        drop(history);
         let Live { rows, identified, details, mut ledger, list_calls, leftovers, customer, .. } = live;
         let listed: Vec<Platform> = list_calls.keys().copied().collect();
         probes.forget_unseen(&listed, |name| leftovers.iter().any(|job| job.name == name));
@@ -201,6 +212,14 @@ impl Request<'_> {
         made.builder.warn(findings);
         made.builder.set_others(others);
         let mut plan = made.builder.finish(&bindings, &rows).map_err(Failure::Findings)?;
+        plan.base = base;
+        plan.no_longer_managed = no_longer_managed;
+        plan.no_longer_managed.retain(|member| {
+            let is_it = |change: &Change| {
+                change.key == member.key && change.fields.iter().any(|field| field.path == member.path)
+            };
+            !plan.changes.iter().any(is_it)
+        });
         plan.list_calls = list_calls;
         plan.leftovers = leftovers;
         if choice == Choice::Open {
@@ -216,6 +235,7 @@ impl Request<'_> {
             bound.filter_map(|(summary, binding)| Some((summary.key.clone(), binding.id()?.to_owned())));
         let bound = bound.collect();
         let unsettled = self.settle_runs(&mut plan, &rows, identity, api).await;
+        let seen_at = rows.iter().filter_map(|row| row.updated_at.max(row.created.at)).max();
         Ok(Made {
             plan,
             scripts: made.scripts,
@@ -226,6 +246,7 @@ impl Request<'_> {
             n_cached,
             unsettled,
             subscription: customer,
+            seen_at,
         })
     }
 
@@ -253,6 +274,7 @@ impl Request<'_> {
         selected: &[&Summary],
         live: &mut Live,
         policy: &'p Policy,
+        history: &History<'_>,
         api: &A,
     ) -> Result<Planned<'p>, Failure> {
         let shown = |path: &Path| self.settings.shown(path);
@@ -286,7 +308,9 @@ impl Request<'_> {
                     let look = links::Look { inventory, sources, rows, links, api };
                     let parent = look.parent(summary, job.as_ref(), details).await?;
                     let (job, parent) = (job.as_ref(), parent.as_ref());
-                    let mut steps = plan::Steps::linked(policy, &stamps, &manifest, binding, job, parent);
+                    let mut steps =
+                        plan::Steps::linked(policy, &stamps, history, &manifest, binding, job, parent);
+                    history.check()?;
                     look.check_new_parent(&mut steps, details).await?;
                     One::new(steps, scripts)
                 }
@@ -421,8 +445,6 @@ impl Request<'_> {
         policy: &Policy,
         ready: &mut BTreeMap<String, One>,
     ) -> Result<(), Failure> {
-        let shown = |path: &Path| self.settings.shown(path);
-        let stamps = plan::StampCounts::default();
         let n_jobs = ids.len();
         let shared_policy = Arc::new(policy.clone());
         let reads = futures_util::stream::iter(ids).map(|id| {
@@ -454,13 +476,8 @@ impl Request<'_> {
             details.put_body(&id, body, row).map_err(|error| spill_failed(&error))?;
             let one = match (verdict, asked.and_then(Asked::alone)) {
                 (Verdict::Quiet(steps), _) => One { steps, scripts: Scripts::default() },
-                (Verdict::Open(job), Some((summary, binding))) => {
-                    let (manifest, scripts) =
-                        inventory.manifest(summary, self.sources(&shown)).map_err(Failure::Findings)?;
-                    let steps = plan::Steps::of(policy, &stamps, &manifest, binding, job.as_deref());
-                    One::new(steps, scripts)
-                }
-                (Verdict::Open(_), None) => continue,
+                // What differs is planned when all is read, with the places of what is declared.
+                (Verdict::Open, _) => continue,
             };
             ready.insert(id, one);
         }
@@ -488,7 +505,7 @@ pub(super) struct Live {
     pub(super) rows: Vec<ListRow>,
     pub(super) identified: Identified,
     pub(super) details: Details,
-    ledger: Ledger,
+    pub(super) ledger: Ledger,
     /// What was planned while jobs were fetched, by the job's id.
     ready: BTreeMap<String, One>,
     /// How many calls each platform's list took.

@@ -34,6 +34,7 @@ fn options(common: &Common, planning: &PlanningArgs) -> Options {
         prune: planning.prune.map(|prune| word(prune).to_owned()),
         max_deletes: planning.max_deletes,
         allow_unknown_fields: common.allow_unknown_fields,
+        overrides: planning.overrides.clone(),
     }
 }
 
@@ -126,8 +127,12 @@ impl Saved {
         };
         common.only = options.only;
         common.allow_unknown_fields = options.allow_unknown_fields;
+        // What was held when it was shown is decided by applying it.
+        let mut overrides = options.overrides;
+        overrides.extend(plan.steps.iter().filter(|step| step.held).map(|step| step.key.clone()));
         args.planning = PlanningArgs {
             updates,
+            overrides,
             allow_script_loss: options.allow_script_loss,
             base: options.base,
             allow_create: options.allow_create,
@@ -232,6 +237,7 @@ fn contradictions(given: &Options, planned: &Options) -> Result<(), Failure> {
         ("--allow-create", &given.allow_create, &planned.allow_create),
         ("--allow-run-once", &given.allow_run_once, &planned.allow_run_once),
         ("--allow-script-loss", &given.allow_script_loss, &planned.allow_script_loss),
+        ("--override", &given.overrides, &planned.overrides),
     ];
     let lists = lists.into_iter().filter(|(_, given, planned)| !given.is_empty() && given != planned);
     let number = |n: Option<usize>| n.map(|n| n.to_string());
@@ -286,8 +292,15 @@ pub(super) fn calls_needed(plan: &Plan, judged: &Judged) -> usize {
 /// What `plan --out` says of the file.
 pub(super) fn saved_words(path: &Path, plan: &Plan) -> String {
     let n_steps = plan.changes.iter().filter(|change| change.action.writes()).count();
+    let n_held = plan.changes.iter().filter(|change| change.waiting.is_some()).count();
+    // The file is the approval, so whoever saves one is told what it approves beside what is planned.
+    let held = match n_held {
+        0 => String::new(),
+        1 => ", with 1 held step: whoever applies it decides that one for Git".to_owned(),
+        n => format!(", with {n} held steps: whoever applies it decides them for Git"),
+    };
     format!(
-        "saved {} as `{1}`; carry it out with `patchctl apply --plan {1}`",
+        "saved {} as `{1}`{held}; carry it out with `patchctl apply --plan {1}`",
         count(n_steps, "step"),
         path.display()
     )

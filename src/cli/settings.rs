@@ -15,6 +15,7 @@ use crate::api::{Credentials, Gateway, GatewayError, SettingOrigin};
 use crate::config::{self, Config, Updates};
 use crate::diagnostic::Diagnostics;
 use crate::load;
+use crate::plan::ConsoleChanges;
 use crate::render::doctor::{Origin, Setting};
 
 /// What a run is told, with every field settled.
@@ -40,6 +41,8 @@ pub(super) struct Settings {
     pub(super) tags: BTreeMap<String, String>,
     /// What updates carry, as configured.
     pub(super) updates: Updates,
+    /// What becomes of changes in the console.
+    pub(super) console: ConsoleChanges,
     gateway: Option<(String, SettingOrigin, PathBuf)>,
     config: Option<PathBuf>,
     origins: Origins,
@@ -56,6 +59,7 @@ struct Origins {
     record: Origin,
     tags: Origin,
     updates: Origin,
+    console: Origin,
 }
 
 impl Origins {
@@ -71,6 +75,7 @@ impl Origins {
             record: file(config.record.is_some()),
             tags: file(!config.tags.is_empty()),
             updates: file(config.updates.is_some()),
+            console: file(config.console.is_some()),
         }
     }
 }
@@ -155,6 +160,7 @@ impl Settings {
             record,
             tags: config.tags,
             updates: config.updates.unwrap_or(Updates::Auto),
+            console: config.console.unwrap_or_default(),
             gateway,
             config: config_path,
             origins,
@@ -174,6 +180,15 @@ impl Settings {
     /// Whether the owner was chosen, and does not follow from a folder's name.
     pub(super) fn owner_is_set(&self) -> bool {
         self.origins.owner == Origin::File
+    }
+
+    /// Login name of the API user that is written as; a token does not say whose it is.
+    pub(super) fn api_user(&self) -> Option<String> {
+        match self.place() {
+            Ok(Place::Simulator(..)) => Some(crate::simulator::Credentials::random().user),
+            Ok(Place::Gateway(_)) if environment("QUALYS_TOKEN").is_none() => environment("QUALYS_USERNAME"),
+            Ok(Place::Gateway(_)) | Err(_) => None,
+        }
     }
 
     /// Settles where to go and with which login.
@@ -201,7 +216,8 @@ impl Settings {
 
     /// Every setting as `doctor` shows it; of a password or token only that it is set.
     pub(super) fn described(&self) -> Vec<Setting> {
-        let Origins { config, jobs, state_dir, owner, customer_id, record, tags, updates } = &self.origins;
+        let Origins { config, jobs, state_dir, owner, customer_id, record, tags, updates, console } =
+            &self.origins;
         let none = || "(none)".to_owned();
         let mut settings = vec![
             self.described_gateway(),
@@ -221,6 +237,7 @@ impl Settings {
             ),
             Setting::new("tags", self.tags.len().to_string(), *tags),
             Setting::new("updates", self.updates.as_str().to_owned(), *updates),
+            Setting::new("console", self.console.as_str().to_owned(), *console),
         ];
         if matches!(self.place(), Ok(Place::Simulator(..))) {
             return settings;

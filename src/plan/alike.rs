@@ -197,6 +197,8 @@ mod tests {
             notes: Vec::new(),
             basis: None,
             is_one_way: false,
+            unknown: Vec::new(),
+            waiting: None,
             edited: None,
         }
     }

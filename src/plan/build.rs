@@ -10,7 +10,7 @@ use super::bind::Binding;
 use super::dependents::{self, Dependent};
 use super::job::{Planned, Planner, blocked, named_after};
 use super::links::{self, Graph, Node};
-use super::origin::StampCounts;
+use super::origin::{NoTrails, StampCounts, Trails};
 use super::resolve::{ParentJob, Resolution, resolve};
 use super::{Action, Candidate, Change, Guard, Plan, Policy, PrunePolicy, prune};
 use crate::diagnostic::Diagnostics;
@@ -34,11 +34,13 @@ impl Steps {
     pub fn of(
         policy: &Policy,
         stamps: &StampCounts,
+        trails: &dyn Trails,
         manifest: &Manifest,
         binding: &Binding,
         job: Option<&LiveJob>,
     ) -> Self {
-        let Planned { steps, diagnostics } = Planner { policy, stamps }.plan(manifest, binding, job);
+        let planner = Planner { policy, stamps, trails };
+        let Planned { steps, diagnostics } = planner.plan(manifest, binding, job);
         let is_waiting = !placeholders(&manifest.spec).is_empty();
         let waiting = is_waiting.then(|| manifest.key.clone());
         Self { changes: steps, diagnostics, waiting }
@@ -49,15 +51,16 @@ impl Steps {
     pub fn linked(
         policy: &Policy,
         stamps: &StampCounts,
+        trails: &dyn Trails,
         manifest: &Manifest,
         binding: &Binding,
         job: Option<&LiveJob>,
         parent: Option<&ParentJob>,
     ) -> Self {
         match resolve(manifest, parent) {
-            Resolution::Plain => Self::of(policy, stamps, manifest, binding, job),
+            Resolution::Plain => Self::of(policy, stamps, trails, manifest, binding, job),
             Resolution::Resolved(manifest, notes) => {
-                let mut steps = Self::of(policy, stamps, &manifest, binding, job);
+                let mut steps = Self::of(policy, stamps, trails, &manifest, binding, job);
                 let links = steps.changes.iter_mut().find(|change| {
                     change.action.writes() && change.fields.iter().any(|field| links::is_link(&field.path))
                 });
@@ -98,6 +101,11 @@ impl Steps {
             let help = "run plan again, the answer may lag; if it stays so, declare another parent";
             links::block_with_what_follows(&mut self.changes, at, reason, help);
         }
+    }
+
+    /// The steps.
+    pub fn changes(&self) -> &[Change] {
+        &self.changes
     }
 
     /// Whether nothing is to be done and nothing to be said.
@@ -265,6 +273,8 @@ impl<'a> Builder<'a> {
             leftovers: Vec::new(),
             list_calls: BTreeMap::new(),
             tag_names,
+            base: None,
+            no_longer_managed: Vec::new(),
             warnings: self.diagnostics,
         })
     }
@@ -299,6 +309,20 @@ pub fn build(
     bindings: &[Binding],
     snapshot: &Snapshot,
     policy: &Policy,
+) -> Result<Plan, Diagnostics> {
+    build_with(set, bindings, snapshot, policy, &NoTrails)
+}
+
+/// The same with what is known of the past.
+///
+/// # Errors
+/// What is wrong with the jobs as they would be; then nothing is planned at all.
+pub fn build_with(
+    set: &DesiredSet,
+    bindings: &[Binding],
+    snapshot: &Snapshot,
+    policy: &Policy,
+    trails: &dyn Trails,
 ) -> Result<Plan, Diagnostics> {
     let mut stamps = StampCounts::default();
     for job in snapshot.jobs.values().flatten() {
@@ -339,7 +363,7 @@ pub fn build(
             known: known.clone(),
         });
         keys.extend(binding.id().map(|id| (id, manifest.key.clone())));
-        builder.add(Steps::linked(policy, &stamps, manifest, binding, job, parent.as_ref()));
+        builder.add(Steps::linked(policy, &stamps, trails, manifest, binding, job, parent.as_ref()));
     }
     let dependents = snapshot
         .jobs

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::bind::Binding;
 use super::missing;
-use super::origin::{self, StampCounts};
-use super::{Action, Basis, Change, Field, Origin, Policy, Request, status};
+use super::origin::{self, AtBase, Evidence, Finding, StampCounts, Trails};
+use super::{Action, Basis, Change, Field, Origin, Policy, Request, hold, status};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::diff::{self, FieldChange};
 use crate::job::{JOB, Platform, canonical, find, find_pointer, rules};
@@ -15,7 +15,7 @@ use crate::overlay::{self, Issue};
 use crate::patch;
 use crate::schedule;
 use crate::script;
-use crate::snapshot::LiveJob;
+use crate::snapshot::{Edit, LiveJob};
 use crate::stamp::{self, Found, Stamp};
 
 /// The steps of one manifest and what is to be said of it.
@@ -28,6 +28,8 @@ pub(super) struct Planned {
 pub(super) struct Planner<'a> {
     pub(super) policy: &'a Policy,
     pub(super) stamps: &'a StampCounts,
+    /// What is known of the past; asked where something differs.
+    pub(super) trails: &'a dyn Trails,
 }
 
 impl Planner<'_> {
@@ -49,6 +51,11 @@ impl Planner<'_> {
     fn create(&self, manifest: &Manifest, diagnostics: &mut Diagnostics) -> Vec<Change> {
         let nothing = normalise::from_canonical(serde_json::Map::new());
         let overlay = overlay::overlay(&manifest.spec, &nothing, false);
+        // A job that was never there was changed by nobody, if the manifest was not there either.
+        let origin = match self.trails.of(manifest, None).base {
+            AtBase::Absent => Origin::Git,
+            AtBase::NoBase | AtBase::Unreadable | AtBase::Manifest(_) => Origin::Unknown,
+        };
         report_issues(manifest, overlay.issues, diagnostics);
         let job = overlay.desired;
         check_rules(manifest, None, &job, diagnostics);
@@ -67,7 +74,7 @@ impl Planner<'_> {
             .filter(|field| {
                 field.pointer != "/status" && normalise::at(&manifest.spec, &field.pointer).is_some()
             })
-            .map(|field| planned_field(manifest, field, Origin::Unknown))
+            .map(|field| planned_field(manifest, field, origin))
             .collect();
         change.schedule = Some((String::new(), schedule::words(&job)));
         let description = self.description(&job, &stamp);
@@ -121,17 +128,23 @@ impl Planner<'_> {
             return Vec::new();
         }
         check_rules(manifest, Some(&job.normalised), &desired, diagnostics);
-        let origin = origin::of_job(proof, manifest, job);
+        let trail = self.trails.of(manifest, Some(id));
+        let api_user = self.policy.api_user.as_deref();
+        let evidence = Evidence::new(manifest, job, &desired, proof, &trail, api_user);
         let mut steps = Vec::new();
         if !content.is_empty() {
-            let change = self.content_step(manifest, id, job, &desired, content, scripts_are_known, origin);
-            steps.push(self.guard(manifest, job, &desired, change, &lost));
+            let findings = evidence.judge(&content);
+            let change = self.content_step(manifest, id, job, &desired, content, scripts_are_known);
+            let change = traced(change, findings, evidence.other_editor());
+            let change = self.guard(manifest, job, &desired, change, &lost);
+            steps.push(hold::content(&self.policy.decisions, change, evidence.other_editor()));
         }
-        if let Some(status) = status.first() {
+        if let Some(field) = status.first() {
             let content = steps.first();
-            let change =
-                status::of_live_job(self.policy, manifest, id, job, &desired, status, origin, content);
-            steps.push(change);
+            let change = status::of_live_job(self.policy, manifest, id, job, &desired, field, content);
+            let editor = evidence.status_editor();
+            let change = traced(change, evidence.judge(&status), editor.as_ref());
+            steps.push(hold::status(&self.policy.decisions, change, content, editor.as_ref()));
         }
         steps.into_iter().map(|change| named_after(change, job)).collect()
     }
@@ -203,7 +216,6 @@ impl Planner<'_> {
         None
     }
 
-    #[expect(clippy::too_many_arguments, reason = "all of one change, used once")]
     fn content_step(
         &self,
         manifest: &Manifest,
@@ -212,7 +224,6 @@ impl Planner<'_> {
         desired: &Normalised,
         fields: Vec<FieldChange>,
         scripts_are_known: bool,
-        origin: Origin,
     ) -> Change {
         let stamp = stamp::expected(&self.policy.owner, &manifest.key, manifest.as_declared(), desired);
         let description = self.description(desired, &stamp);
@@ -242,8 +253,8 @@ impl Planner<'_> {
             let status = job.normalised.text("status").unwrap_or_default();
             change.notes.push(format!("the live job is {status}: the next run uses what is written here"));
         }
-        change.notes.extend(origin_words(origin, job));
-        change.fields = fields.into_iter().map(|field| planned_field(manifest, field, origin)).collect();
+        let unknown = Origin::Unknown;
+        change.fields = fields.into_iter().map(|field| planned_field(manifest, field, unknown)).collect();
         change.request =
             Some(Request { method: "PATCH", path: format!("/pm/v1/deploymentjob/update/{id}"), body });
         change.basis = Some(Basis {
@@ -315,19 +326,18 @@ fn gone(manifest: &Manifest, id: &str) -> Change {
     }
 }
 
-/// Says where the differences came from, where there is evidence, and who edited the job last.
-fn origin_words(origin: Origin, job: &LiveJob) -> Option<String> {
-    match origin {
-        Origin::Git => Some("changed in Git since the last apply".to_owned()),
-        Origin::Console => {
-            let edit = job.last_edit();
-            let who = edit.user.unwrap_or_else(|| "an unknown user".to_owned());
-            let at = edit.at.and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
-            let when = at.map_or(String::new(), |at| format!(" on {}", at.strftime("%Y-%m-%d at %H:%M UTC")));
-            Some(format!("changed live since the last apply, last by {who}{when}; apply puts it back"))
+/// Says of each difference where it came from, in the order of the differences, and of all of them together in words.
+fn traced(mut change: Change, findings: Vec<Finding>, editor: Option<&Edit>) -> Change {
+    for (field, finding) in change.fields.iter_mut().zip(findings) {
+        (field.origin, field.base) = (finding.origin, finding.base);
+        if let Some(why) = finding.why.filter(|why| !change.unknown.contains(why)) {
+            change.unknown.push(why);
         }
-        Origin::Both | Origin::Unknown => None,
     }
+    if change.action.writes() {
+        change.notes.extend(hold::words(&change.fields, editor));
+    }
+    change
 }
 
 /// A step with nothing in it yet.
@@ -347,6 +357,8 @@ pub(super) fn step(manifest: &Manifest, id: Option<&str>, action: Action, reason
         notes: Vec::new(),
         basis: None,
         is_one_way: false,
+        unknown: Vec::new(),
+        waiting: None,
         edited: None,
     }
 }

@@ -8,6 +8,7 @@ mod bind;
 mod build;
 mod dependents;
 mod fill;
+mod hold;
 mod job;
 mod links;
 mod missing;
@@ -23,12 +24,13 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 pub use bind::{Binding, Bound, Identity, Remark, bind, bind_plainly};
-pub use build::{Builder, Steps, build};
+pub use build::{Builder, Steps, build, build_with};
 pub use dependents::Dependent;
 pub use fill::filled;
+pub use hold::{ConsoleChanges, Decisions};
 pub use links::{Graph, Known, Node};
 pub use missing::{Declared, Doubt, LastEdit, Past, Witness, doubt};
-pub use origin::StampCounts;
+pub use origin::{AtBase, DisabledBy, Left, NoTrails, StampCounts, Trail, Trails, Why};
 pub use outcome::{Outcome, OutcomeKind, Values, counts};
 pub use prune::{Candidate, Evidence, Prune, PrunePolicy};
 pub use resolve::ParentJob;
@@ -198,6 +200,10 @@ pub struct Change {
     pub is_one_way: bool,
     /// Who edited the live job last, and when; `None` where there is no live job.
     pub edited: Option<Edit>,
+    /// Why the origins of differences are not known, each reason once.
+    pub unknown: Vec<Why>,
+    /// The step as it would be carried out, where it is held until somebody decides.
+    pub waiting: Option<Box<Change>>,
 }
 
 impl Change {
@@ -224,6 +230,8 @@ pub struct Policy {
     pub run_once: RunOnce,
     /// Login name of the API user that we write as, where it is known.
     pub api_user: Option<String>,
+    /// What becomes of differences that did not come from Git alone.
+    pub decisions: Decisions,
     /// Keys of the manifests that may remove live scripts whose content can not be read back.
     pub allow_script_loss: Vec<String>,
     /// Names of tags by UUID, from the configuration.
@@ -241,6 +249,26 @@ pub struct Guard {
 
 /// The word for updates of which a probe settles what they carry.
 pub const PROBE: &str = "probe";
+
+/// The commit that manifests and jobs were compared with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanBase {
+    /// All digits of its id.
+    pub commit: String,
+    /// The word for who said so: `flag`, `pull_request`, `merge_request`, `last_apply` or `head`.
+    pub source: &'static str,
+}
+
+/// A member that a manifest stopped declaring: its live value stays.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NoLongerManaged {
+    /// The manifest's key.
+    pub key: String,
+    /// JSON Pointer from the job's root.
+    pub path: String,
+    /// The live value in canonical form.
+    pub value: Value,
+}
 
 /// Everything that would be done, in order.
 #[must_use]
@@ -268,6 +296,10 @@ pub struct Plan {
     pub list_calls: BTreeMap<Platform, usize>,
     /// Names of tags by UUID, for display.
     pub tag_names: BTreeMap<String, String>,
+    /// The commit that manifests and jobs were compared with; `None` where there is none.
+    pub base: Option<PlanBase>,
+    /// Members that were declared at the base and are no longer, in the order of keys and paths.
+    pub no_longer_managed: Vec<NoLongerManaged>,
     /// Warnings about the jobs as they would be.
     pub warnings: Diagnostics,
 }

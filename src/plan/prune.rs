@@ -308,6 +308,8 @@ fn deletion(candidate: &Candidate, row: Option<&ListRow>) -> Change {
         notes: Vec::new(),
         basis: None,
         is_one_way: false,
+        unknown: Vec::new(),
+        waiting: None,
         edited: row.map(ListRow::last_edit),
     }
 }

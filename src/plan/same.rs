@@ -110,7 +110,7 @@ fn digests(job: &Normalised, is_meant: impl Fn(&str) -> bool) -> BTreeMap<String
 }
 
 /// A script counts as being there: its content is compared where it is sent, and can not be read back.
-fn without_contents(value: &Value) -> Value {
+pub(super) fn without_contents(value: &Value) -> Value {
     match value {
         _ if script::declared_digest(value).is_some() || script::stored_path(value).is_some() => {
             "script".into()

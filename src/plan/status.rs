@@ -54,7 +54,6 @@ pub(super) fn of_new_job(policy: &Policy, manifest: &Manifest, job: &Normalised,
 }
 
 /// The status step of a live job; `content` is the step that changes its members, where there is one.
-#[expect(clippy::too_many_arguments, reason = "all of one status step, used once")]
 pub(super) fn of_live_job(
     policy: &Policy,
     manifest: &Manifest,
@@ -62,7 +61,6 @@ pub(super) fn of_live_job(
     job: &LiveJob,
     desired: &Normalised,
     field: &FieldChange,
-    origin: Origin,
     content: Option<&Change>,
 ) -> Change {
     let action = if normalise::is_armed(field.after.as_str()) { Action::Enable } else { Action::Disable };
@@ -76,13 +74,10 @@ pub(super) fn of_live_job(
         description: None,
         scripts_are_known: true,
     });
-    for field in &mut change.fields {
-        field.origin = origin;
-    }
     // Arming waits for the content. Disarming comes after it, too, and does not wait: a job that is to be off must not
     // stay armed because something else about it can not be done, and some edits can be done only once it is off.
     if let Some(content) = content.filter(|_| action == Action::Enable) {
-        change.after = vec![content.step()];
+        change.after = vec![content.waiting.as_deref().unwrap_or(content).step()];
         if content.action == Action::Blocked {
             return block(change, "waits for a change that is blocked".to_owned(), "see the step before");
         }

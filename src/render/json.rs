@@ -25,6 +25,8 @@ pub fn plan(plan: &Plan, api: Value) -> Value {
         "warnings": super::diagnostic::diagnostics_json(&plan.warnings),
         "api": api,
         "calls_needed": plan.calls_needed(),
+        "base": base(plan),
+        "no_longer_managed": no_longer_managed(plan),
         "fingerprint": plan.fingerprint(),
     });
     super::probe::add_planned(&mut document, plan);
@@ -63,9 +65,21 @@ pub fn apply(plan: &Plan, outcomes: &[Outcome], api: Value) -> Value {
         "updates": plan.envelope.as_str(),
         "guard": plan.guard.as_ref().map(|guard| json!({"reason": guard.reason, "help": guard.help})),
         "warnings": super::diagnostic::diagnostics_json(&plan.warnings),
+        "base": base(plan),
+        "no_longer_managed": no_longer_managed(plan),
         "api": api,
         "fingerprint": plan.fingerprint(),
     })
+}
+
+/// The commit that manifests and jobs were compared with; `null` where there is none.
+fn base(plan: &Plan) -> Value {
+    plan.base.as_ref().map_or(Value::Null, |base| json!({"commit": base.commit, "source": base.source}))
+}
+
+fn no_longer_managed(plan: &Plan) -> Value {
+    let members = plan.no_longer_managed.iter();
+    members.map(|member| json!({"key": member.key, "path": member.path, "value": member.value})).collect()
 }
 
 /// Why a step is not simply done; `null` where it is.
@@ -119,6 +133,8 @@ pub fn change(change: &Change) -> Value {
         .request
         .as_ref()
         .map(|request| json!({"method": request.method, "path": request.path, "body": request.body}));
+    let mut notes = change.notes.clone();
+    notes.extend(change.unknown.iter().map(ToString::to_string));
     let mut object = json!({
         "key": change.key,
         "id": change.id,
@@ -130,8 +146,15 @@ pub fn change(change: &Change) -> Value {
         "fields": change.fields.iter().map(field).collect::<Vec<_>>(),
         "request": request,
         "after": change.after,
-        "notes": change.notes,
+        "notes": notes,
     });
+    // Of a job that nobody edited since it was made there is nobody to name.
+    if let (Some(edit), Some(members)) = (&change.edited, object.as_object_mut()) {
+        let is_known = edit.user.is_some() || edit.user_id.is_some();
+        let by = is_known.then(|| json!({"id": edit.user_id, "name": edit.user}));
+        members.insert("changed_by".to_owned(), by.unwrap_or(Value::Null));
+        members.insert("changed_at".to_owned(), json!(time(edit.at)));
+    }
     if let (Some((before, after)), Some(members)) = (&change.schedule, object.as_object_mut()) {
         members.insert("schedule".to_owned(), json!({"before": before, "after": after}));
     }
@@ -143,9 +166,17 @@ fn field(field: &Field) -> Value {
     members.insert("path".to_owned(), field.path.as_str().into());
     members.insert("before".to_owned(), field.before.clone());
     members.insert("after".to_owned(), field.after.clone());
+    if let Some(base) = &field.base {
+        members.insert("base".to_owned(), base.clone());
+    }
     members.insert("origin".to_owned(), field.origin.as_str().into());
     members.insert("source".to_owned(), field.place.as_ref().map_or(Value::Null, place));
     Value::Object(members)
+}
+
+/// Milliseconds since 1970-01-01 UTC as RFC 3339.
+fn time(at: Option<i64>) -> Option<String> {
+    at.and_then(|at| jiff::Timestamp::from_millisecond(at).ok()).map(|at| at.to_string())
 }
 
 fn place(place: &Place) -> Value {

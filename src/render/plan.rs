@@ -9,7 +9,7 @@ use super::text::{Layout, Tone, clean, count, dotted, value};
 use super::words;
 use crate::elements;
 use crate::job::{Platform, Type, find_pointer};
-use crate::plan::{Action, Change, Field, Plan};
+use crate::plan::{Action, Change, Field, Origin, Plan, Why};
 
 /// What a plan is shown with, beside itself.
 #[derive(Clone, Copy, Debug)]
@@ -32,8 +32,48 @@ pub fn plan(plan: &Plan, context: Context<'_>, layout: &Layout) -> String {
         writer.change(&mut out, change);
         out.push('\n');
     }
+    no_longer_managed(&mut out, plan, &writer);
     summary(&mut out, plan, context, layout);
     out
+}
+
+/// The most members that are listed one by one; JSON has them all.
+const MOST_NO_LONGER_MANAGED: usize = 20;
+
+/// Members that manifests stopped declaring, whose live values stay.
+fn no_longer_managed(out: &mut String, plan: &Plan, writer: &Writer<'_>) {
+    let members = &plan.no_longer_managed;
+    if members.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "No longer managed, live value stays:");
+    for member in members.iter().take(MOST_NO_LONGER_MANAGED) {
+        let line = format!("{}  {}: {}", member.key, dotted(&member.path), writer.element(&member.value));
+        let _ = writeln!(out, "{}", writer.layout.wrap(&line, 4, 6));
+    }
+    let n_more = members.len().saturating_sub(MOST_NO_LONGER_MANAGED);
+    if n_more > 0 {
+        let _ = writeln!(out, "    and {}", count(n_more, "more member"));
+    }
+    out.push('\n');
+}
+
+/// Why it is not known where differences came from, each reason once. Of jobs that were never written there is nothing
+/// that could be known, and nothing to be said.
+fn not_known(out: &mut String, plan: &Plan, layout: &Layout) {
+    let mut reasons: BTreeMap<Why, Vec<&str>> = BTreeMap::new();
+    for change in &plan.changes {
+        for why in change.unknown.iter().filter(|why| !why.is_first_time()) {
+            reasons.entry(*why).or_default().push(&change.key);
+        }
+    }
+    for (why, keys) in reasons {
+        let of = match keys.as_slice() {
+            [key] => format!("`{key}`"),
+            keys => count(keys.len(), "change"),
+        };
+        let _ = writeln!(out, "{}", layout.wrap(&format!("{of}: {why}."), 0, 2));
+    }
 }
 
 fn summary(out: &mut String, plan: &Plan, context: Context<'_>, layout: &Layout) {
@@ -60,6 +100,7 @@ fn summary(out: &mut String, plan: &Plan, context: Context<'_>, layout: &Layout)
         let _ = writeln!(out, "{stopped} {}", layout.wrap(&clean(&guard.reason), 0, 2));
         let _ = writeln!(out, "{}", layout.wrap(&format!("= help: {}", clean(&guard.help)), 2, 4));
     }
+    not_known(out, plan, layout);
     let unmanaged = match plan.n_unmanaged {
         None | Some(0) => String::new(),
         Some(1) => " 1 live job is in no manifest and is left alone.".to_owned(),
@@ -188,7 +229,21 @@ impl Writer<'_> {
     }
 
     fn field(&self, out: &mut String, change: &Change, field: &Field) {
-        let path = path_words(change, field);
+        self.difference(out, change, field);
+        // A conflict is shown with all three values.
+        if let (Origin::Both, Some(base)) = (field.origin, &field.base) {
+            let words = format!(
+                "at the base {}; the console says {}, Git {}",
+                self.element(base),
+                self.element(&field.before),
+                self.element(&field.after)
+            );
+            let _ = writeln!(out, "{}", self.layout.paint(Tone::Faint, &self.layout.wrap(&words, 6, 8)));
+        }
+    }
+
+    fn difference(&self, out: &mut String, change: &Change, field: &Field) {
+        let path = format!("{}{}", path_words(change, field), origin(change, field));
         match (&field.before, &field.after) {
             (before, after) if self.is_set(field) => {
                 let _ = writeln!(out, "    {path}");
@@ -344,6 +399,16 @@ pub(super) fn path_words(change: &Change, field: &Field) -> String {
     match element {
         Some(element) => format!("{path} \"{}\"", clean(&elements::label(&element, position))),
         None => path,
+    }
+}
+
+/// Where a difference came from, where that is not the same for all of a step: else one line below says it of all.
+fn origin(change: &Change, field: &Field) -> String {
+    let is_same = change.fields.iter().all(|other| other.origin == field.origin);
+    match field.origin {
+        Origin::Both => " [git and console]".to_owned(),
+        Origin::Git | Origin::Console | Origin::Unknown if is_same => String::new(),
+        origin @ (Origin::Git | Origin::Console | Origin::Unknown) => format!(" [{}]", origin.as_str()),
     }
 }
 

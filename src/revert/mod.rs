@@ -108,6 +108,8 @@ pub fn plan(run: &PastRun, look: Look<'_>) -> Inverse {
         leftovers: Vec::new(),
         list_calls: BTreeMap::new(),
         tag_names,
+        base: None,
+        no_longer_managed: Vec::new(),
         warnings: Diagnostics::new(),
     };
     Inverse { plan, lacking: undo.lacking, left_out: undo.left_out }

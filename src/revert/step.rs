@@ -43,6 +43,8 @@ impl Writer<'_> {
             notes: Vec::new(),
             basis: None,
             is_one_way: false,
+            unknown: Vec::new(),
+            waiting: None,
             edited: self.live.map(LiveJob::last_edit),
         }
     }

@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::normalise;
 use crate::patch::Envelope;
-use crate::plan::RunOnce;
+use crate::plan::{Decisions, RunOnce};
 use crate::source::{SourceFile, Span};
 
 /// A journal of a run that set `timeout` of job 1 from 4 to 5, with what else is given.
@@ -48,6 +48,7 @@ fn inverse(lines: &[Value], live: Option<Value>, leave: &Leave) -> Inverse {
         record: None,
         run_once: RunOnce::default(),
         api_user: None,
+        decisions: Decisions::default(),
         allow_script_loss: Vec::new(),
         tag_names: BTreeMap::new(),
     };

@@ -113,7 +113,16 @@ fn id_of(step: &Step, bound: &BTreeMap<&str, &str>) -> Option<String> {
 /// The steps of a plan as documents, by name, with their positions.
 fn by_name(plan: &Plan, scripts: &Scripts) -> BTreeMap<String, (usize, Step)> {
     let steps = plan.changes.iter().enumerate();
-    steps.map(|(at, change)| (change.step(), (at, Step::of(change, scripts)))).collect()
+    steps
+        .map(|(at, change)| {
+            // What is held now is not what waits behind it.
+            let step = match &change.waiting {
+                Some(_) => Step::of(&Change { waiting: None, ..change.clone() }, scripts),
+                None => Step::of(change, scripts),
+            };
+            (change.step(), (at, step))
+        })
+        .collect()
 }
 
 fn stale(words: impl Into<String>) -> Outcome {
@@ -356,6 +365,8 @@ fn change(step: &Step) -> Option<Change> {
         notes: step.notes.clone(),
         basis: None,
         is_one_way: step.one_way,
+        unknown: Vec::new(),
+        waiting: None,
         edited: None,
     })
 }

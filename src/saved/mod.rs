@@ -69,6 +69,9 @@ pub struct Options {
     pub max_deletes: Option<usize>,
     /// `--allow-unknown-fields`.
     pub allow_unknown_fields: bool,
+    /// `--override`.
+    #[serde(default, rename = "override", skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<String>,
 }
 
 /// One step.
@@ -98,6 +101,9 @@ pub struct Step {
     pub notes: Vec<String>,
     /// Whether it arms a job that runs once, which can not be taken back.
     pub one_way: bool,
+    /// Whether it was held when the plan was made: whoever applies a plan that shows it decides for Git.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
     /// Digests of the whole job's members, where the step was approved for what the job is.
     pub judged_by: Option<BTreeMap<String, String>>,
     /// The scripts that are sent.
@@ -257,8 +263,14 @@ impl SavedPlan {
 }
 
 impl Step {
-    /// The document of a step.
+    /// The document of a step; of one that is held, the step that waits for a decision.
     fn of(change: &Change, scripts: &Scripts) -> Self {
+        if let Some(waiting) = &change.waiting {
+            let mut step = Self::of(waiting, scripts);
+            step.held = true;
+            step.reason.clone_from(&change.reason);
+            return step;
+        }
         let mut sent = Vec::new();
         if let Some(request) = &change.request {
             declared_scripts(&request.body, scripts, &mut sent);
@@ -293,6 +305,7 @@ impl Step {
             after: change.after.clone(),
             notes: change.notes.clone(),
             one_way: change.is_one_way,
+            held: false,
             judged_by: change.judged_by(),
             scripts: sent,
         }

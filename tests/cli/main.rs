@@ -22,6 +22,7 @@ mod links;
 mod lost;
 mod manifests;
 mod markdown;
+mod origin;
 mod output;
 mod plan;
 mod probe;

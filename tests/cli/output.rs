@@ -16,8 +16,21 @@ fn names(value: &Value) -> Vec<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
-const CHANGE: [&str; 11] =
-    ["key", "id", "name", "platform", "action", "reason", "source", "fields", "request", "after", "notes"];
+const CHANGE: [&str; 13] = [
+    "key",
+    "id",
+    "name",
+    "platform",
+    "action",
+    "reason",
+    "source",
+    "fields",
+    "request",
+    "after",
+    "notes",
+    "changed_by",
+    "changed_at",
+];
 
 const COUNTS: [&str; 8] = ["create", "update", "enable", "disable", "delete", "unchanged", "blocked", "held"];
 
@@ -39,6 +52,8 @@ fn members_of_a_plan() {
             "warnings",
             "api",
             "calls_needed",
+            "base",
+            "no_longer_managed",
             "fingerprint",
             "unsettled_runs"
         ]
@@ -89,6 +104,8 @@ fn members_of_an_apply() {
             "updates",
             "guard",
             "warnings",
+            "base",
+            "no_longer_managed",
             "api",
             "fingerprint",
             "run",

@@ -87,6 +87,7 @@ pub(crate) fn planned(files: &[File], jobs: &[Value], envelope: Envelope) -> Pla
         record: None,
         run_once: RunOnce { allowed: Vec::new(), can_ask: true },
         api_user: None,
+        decisions: patchctl::plan::Decisions::default(),
         allow_script_loss: Vec::new(),
         tag_names: BTreeMap::new(),
     };

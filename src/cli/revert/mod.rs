@@ -30,7 +30,7 @@ use crate::job::Platform;
 use crate::journal::folder::{self, Kept};
 use crate::ledger::Ledger;
 use crate::patch::Envelope;
-use crate::plan::{Outcome, OutcomeKind, Plan, Policy, RunOnce, StampCounts};
+use crate::plan::{Decisions, Outcome, OutcomeKind, Plan, Policy, RunOnce, StampCounts};
 use crate::render;
 use crate::render::text::{Layout, clean, count};
 use crate::revert::{self, Inverse, Leave, Look, Now, PastRun, Unusable};
@@ -407,6 +407,7 @@ impl Undoing<'_> {
             n_cached: 0,
             unsettled,
             subscription: customer,
+            seen_at: None,
         };
         Ok((made, Undone { run: past, left_out, is_whole: self.request.common.only.is_empty() }))
     }
@@ -420,7 +421,8 @@ impl Undoing<'_> {
             now: jiff::Timestamp::now().as_millisecond(),
             record: self.request.record.cloned(),
             run_once: RunOnce::default(),
-            api_user: None,
+            api_user: settings.api_user(),
+            decisions: Decisions::default(),
             allow_script_loss: Vec::new(),
             tag_names: settings
                 .tags
@@ -520,6 +522,8 @@ fn nothing() -> Plan {
         leftovers: Vec::new(),
         list_calls: BTreeMap::new(),
         tag_names: BTreeMap::new(),
+        base: None,
+        no_longer_managed: Vec::new(),
         warnings: Diagnostics::new(),
     }
 }

@@ -1,15 +1,23 @@
-//! Where a difference came from, by the evidence of the stamp (DESIGN section 5).
+//! Where each difference came from, by evidence alone (DESIGN section 5).
 //!
-//! Without a commit to compare with, the stamp alone speaks: it says whether the manifest or the live job is
-//! still what it was when we wrote last. Where it is silent or both moved, the origin is unknown.
+//! Pure. The stamp says what was applied last and whether the live job is still as it was left; the manifest as of the
+//! base says which member moved where; the ledger and `updatedBy` say whether somebody edited the job since. Where
+//! they are silent or at odds the origin is unknown, with what would make it known: nobody is accused without evidence.
+
+mod at_base;
+mod judge;
+#[cfg(test)]
+mod tests;
+mod trail;
 
 use std::collections::BTreeMap;
 
-use super::Origin;
+pub(super) use judge::{Evidence, Finding};
+pub use trail::{AtBase, DisabledBy, Left, NoTrails, Trail, Trails, Why};
+
 use crate::job::TABLE_VERSION;
 use crate::manifest::Manifest;
-use crate::snapshot::LiveJob;
-use crate::stamp::{self, Found, Stamp};
+use crate::stamp::{Found, Stamp};
 
 /// How often each stamp stands on the jobs that were read; a console clone copies it.
 #[derive(Clone, Debug, Default)]
@@ -39,18 +47,4 @@ pub(super) fn proof<'a>(
     let Found::Stamp(stamp) = found else { return None };
     let ours = stamp.owner == owner && stamp.key == manifest.key;
     (ours && counts.is_unique(stamp) && stamp.table_version == TABLE_VERSION).then_some(stamp)
-}
-
-/// Says where all differences of a job came from.
-pub(super) fn of_job(proof: Option<&Stamp>, manifest: &Manifest, job: &LiveJob) -> Origin {
-    let Some(stamp) = proof else { return Origin::Unknown };
-    let same_desired = stamp.declared == stamp::declared_digest(manifest.as_declared())
-        && stamp.contents == stamp::contents_digest(&manifest.spec);
-    let same_live = stamp.job == stamp::job_digest(&job.normalised);
-    match (same_desired, same_live) {
-        (true, false) => Origin::Console,
-        (false, true) => Origin::Git,
-        // Both moved: which member moved where can only be told with the manifest as it was applied.
-        (false, false) | (true, true) => Origin::Unknown,
-    }
 }
