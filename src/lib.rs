@@ -7,6 +7,7 @@
 //! the map.
 
 // The core: no files, network, clock, environment or terminal, kept so by the lint `disallowed_methods`.
+pub mod accept;
 pub mod bindings;
 pub mod config;
 pub mod diagnostic;

@@ -155,6 +155,19 @@ Examples:
   patchctl revert 4e8888ca --auto-approve
 The manifests still say what they said: revert the commit in Git, too, or the next apply does it again.")]
     Revert(RevertArgs),
+    /// Write what was changed in the console into the manifests; never writes to the API
+    #[command(after_help = "\
+A difference is taken by where it came from: without KEY what the console changed; with KEY also what is of unknown
+origin; what both changed where KEY is given as it is and is no pattern; what only Git changed, never.
+
+Examples:
+  patchctl accept --dry-run                         # what that would write
+  patchctl accept                                   # everything that the console changed
+  patchctl accept windows-servers-weekly
+  patchctl accept windows-servers-weekly/postDeployment/rebootCountdown
+  patchctl accept 'linux-*/recurringWeekDays' web-hotfix/startDateTime
+  patchctl accept --auto-approve --output json      # in a pipeline that opens a pull request")]
+    Accept(AcceptArgs),
     /// Write manifests for live jobs that have none; never writes to the API
     #[command(after_help = "\
 Examples:
@@ -432,6 +445,35 @@ pub struct RevertArgs {
     /// How the steps are carried out.
     #[command(flatten)]
     pub writing: WritingArgs,
+    /// How the gateway is spoken to.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// Arguments of `accept`
+#[derive(Debug, Args)]
+pub struct AcceptArgs {
+    /// Keys or patterns of keys, each with a member where only that is meant: as JSON Pointer or as the plan prints it
+    #[arg(value_name = "KEY[/MEMBER]")]
+    pub targets: Vec<String>,
+    /// Do not ask
+    #[arg(long)]
+    pub auto_approve: bool,
+    /// Only show what would be written
+    #[arg(long, conflicts_with = "auto_approve")]
+    pub dry_run: bool,
+    /// Commit that was applied last: what was declared there tells who changed what
+    #[arg(long, value_name = "REF")]
+    pub base: Option<String>,
+    /// Start the embedded simulator afresh from its seed files
+    #[arg(long)]
+    pub reset: bool,
+    /// Read every bound job again, whatever the cache knows
+    #[arg(long)]
+    pub refresh: bool,
+    /// Neither read nor write the cache
+    #[arg(long, conflicts_with = "refresh")]
+    pub no_cache: bool,
     /// How the gateway is spoken to.
     #[command(flatten)]
     pub connection: ConnectionArgs,

@@ -1,5 +1,6 @@
 //! The command line: parses arguments, calls the others in order, chooses the exit status.
 
+mod accept;
 mod apply;
 mod args;
 mod audit;
@@ -101,6 +102,7 @@ pub fn run() -> Exit {
         Command::Plan(args) => with_runtime(&terminal, plan::run(&arguments, args, &terminal)),
         Command::Apply(args) => with_runtime(&terminal, apply::run(&arguments, args, &terminal)),
         Command::Revert(args) => with_runtime(&terminal, revert::run(&arguments, args, &terminal)),
+        Command::Accept(args) => with_runtime(&terminal, accept::run(&arguments, args, &terminal)),
         Command::Import(args) => with_runtime(&terminal, import::run(&arguments, args, &terminal)),
         Command::Doctor(args) => with_runtime(&terminal, doctor::run(&arguments, args, &terminal)),
         Command::Simulator(args) => with_runtime(&terminal, simulator::run(&arguments, args, &terminal)),
@@ -113,6 +115,7 @@ fn without_markdown(command: &Command) -> Option<(&'static str, &'static str)> {
     match command {
         Command::Validate(_) | Command::Plan(_) | Command::Apply(_) => None,
         Command::Revert(_) => Some(("revert", both)),
+        Command::Accept(_) => Some(("accept", both)),
         Command::Import(_) => Some(("import", both)),
         Command::Doctor(_) => Some(("doctor", both)),
         Command::Schema(_) => {

@@ -17,7 +17,7 @@ use crate::load;
 use crate::yaml;
 
 /// UTF-8's byte order mark, which some editors put before the text.
-const MARK: &[u8] = "\u{FEFF}".as_bytes();
+pub(super) const MARK: &[u8] = "\u{FEFF}".as_bytes();
 
 /// What became of the ids.
 #[derive(Debug, Default)]
@@ -70,7 +70,7 @@ fn write_file(
 }
 
 /// Puts a file in the place of another one, whole and at once; a link stays a link.
-fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
+pub(super) fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let path = std::fs::canonicalize(path)?;
     let permissions = std::fs::metadata(&path)?.permissions();
     if permissions.readonly() {

@@ -267,7 +267,7 @@ pub fn scalar(text: &str, in_brackets: bool) -> String {
     }
 }
 
-fn double_quoted(text: &str) -> String {
+pub(crate) fn double_quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {
@@ -291,7 +291,7 @@ fn double_quoted(text: &str) -> String {
 
 /// Whether a character can be written in double quotes only: control characters and line ends of every kind,
 /// characters without width, those that turn the direction, and those that are none.
-fn needs_escape(c: char) -> bool {
+pub(crate) fn needs_escape(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{00ad}' | '\u{061c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
         || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')

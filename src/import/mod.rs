@@ -20,6 +20,7 @@ use crate::render::text::dotted;
 use crate::snapshot::LiveJob;
 use crate::source::SourceFile;
 use emit::Part;
+pub(crate) use spec::block;
 
 /// What is known beside the job itself, for names next to ids.
 #[derive(Clone, Debug, Default)]
@@ -45,7 +46,7 @@ impl Known {
     }
 
     /// The name by which manifests may call a tag: the first of the `tags:` map that has this UUID.
-    fn configured_tag(&self, id: &str) -> Option<&str> {
+    pub(crate) fn configured_tag(&self, id: &str) -> Option<&str> {
         let mut named = self.tags.iter().filter(|(_, of_tag)| of_tag.eq_ignore_ascii_case(id));
         // A name that has the form of a UUID is read as one.
         named.find(|(name, _)| !crate::job::canonical::is_uuid(name)).map(|(name, _)| name.as_str())

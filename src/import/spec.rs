@@ -65,6 +65,20 @@ pub(super) fn draft(
     Draft { parts, remarks: remarks(&left_out), left_out, unnamed_tags }
 }
 
+/// A block of a job, or of one of its lists, as [`draft`] writes it: `path` is where it stands in the live job.
+pub(crate) fn block(
+    job: &LiveJob,
+    key: &str,
+    known: &Known,
+    rows: &'static [Member],
+    members: &Map<String, Value>,
+    path: &str,
+) -> Vec<Part> {
+    let (left_out, unnamed_tags) = (Vec::new(), BTreeMap::new());
+    let mut writer = Writer { job, key, known, left_out, unnamed_tags, script_files: BTreeSet::new() };
+    writer.block(rows, members, path)
+}
+
 /// Whether a member follows from others, so that saying it again would only be one more thing to keep in step.
 fn follows(job: &LiveJob, row: &Member) -> bool {
     let is_on_demand = job.normalised.schedule_type() == Some("On-demand");

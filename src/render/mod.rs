@@ -1,5 +1,6 @@
 //! Values as text for people and as JSON for programs; nothing here prints.
 
+pub mod accept;
 pub mod diagnostic;
 pub mod doctor;
 pub mod import;

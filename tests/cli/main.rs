@@ -6,6 +6,7 @@
 //! What decides is tested where it is; here it is shown that the parts are wired together: which requests leave the
 //! machine, what is said, and how the run ends. A module per command; `support` holds what they share.
 
+mod accept;
 mod apply;
 mod bad_days;
 mod blocked;

@@ -15,3 +15,4 @@ pub(crate) mod live;
 pub(crate) mod manifest;
 pub(crate) mod pipeline;
 pub(crate) mod server;
+pub(crate) mod style;
