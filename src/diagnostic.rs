@@ -124,6 +124,13 @@ impl Diagnostics {
         self.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
+    /// Turns errors into warnings, for a command that tells of them and goes on.
+    pub fn only_warn(&mut self) {
+        for diagnostic in &mut self.0 {
+            diagnostic.severity = Severity::Warning;
+        }
+    }
+
     /// Says whether nothing was found.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -12,6 +12,7 @@ pub mod bindings;
 pub mod config;
 pub mod diagnostic;
 pub mod diff;
+pub mod drift;
 pub mod edit;
 pub mod elements;
 pub mod fingerprint;

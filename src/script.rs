@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::fingerprint::sha256_hex;
 
@@ -56,6 +56,28 @@ impl Scripts {
         self.contents.extend(other.contents);
         self.files.extend(other.files);
     }
+}
+
+/// All declared scripts of a block of members: JSON Pointer below it, and canonical value.
+pub fn all_declared(members: &Map<String, Value>) -> Vec<(String, &Value)> {
+    fn collect<'v>(value: &'v Value, pointer: String, found: &mut Vec<(String, &'v Value)>) {
+        match value {
+            script if declared_digest(script).is_some() => found.push((pointer, script)),
+            Value::Object(members) => {
+                members.iter().for_each(|(name, inner)| collect(inner, format!("{pointer}/{name}"), found));
+            }
+            Value::Array(items) => {
+                items
+                    .iter()
+                    .enumerate()
+                    .for_each(|(at, inner)| collect(inner, format!("{pointer}/{at}"), found));
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    let mut found = Vec::new();
+    members.iter().for_each(|(name, value)| collect(value, format!("/{name}"), &mut found));
+    found
 }
 
 /// The digest of a canonical declared script.

@@ -115,6 +115,15 @@ impl Edit {
         Self::of(job.get("createdBy"))
     }
 
+    /// Whoever it was, if it was not us, writing as the API user of this login name; `None` where it was us, and where
+    /// nobody can tell.
+    ///
+    /// Our own status call is an edit, too, so being the last editor is what counts, and not what was edited.
+    pub fn by_others(&self, api_user: Option<&str>) -> Option<&str> {
+        let (us, them) = (api_user?, self.user.as_deref()?);
+        (!them.is_empty() && !us.eq_ignore_ascii_case(them)).then_some(them)
+    }
+
     /// Reads who did something and when, as rows and jobs say it.
     fn of(by: Option<&Value>) -> Self {
         let text = |pointer: &str| Some(by?.pointer(pointer)?.as_str()?.to_owned());

@@ -236,8 +236,8 @@ fn one_screen_for_people() {
                                 flags: gateway sim:tenant, max-wait 1 min 30 s
                                 file: owner acme, customer-id bc023fd7-4290-f28f-8181-95a46f519f52
                                 defaults: config patchctl.yaml, jobs jobs.d, state-dir .patchctl, record stamps,
-                                          tags 0, updates auto, console revert, page-size 1000,
-                                          concurrency 8, call-timeout 1 min
+                                          tags 0, updates auto, console revert, page-size 1000, concurrency 8,
+                                          call-timeout 1 min
         ok       manifests      1 manifest in jobs.d
         ok       network        `127.0.0.1:[PORT]` answered in [N] ms, without TLS, on this machine
         ok       credentials    the simulator's own login is accepted

@@ -182,6 +182,7 @@ fn links_between_the_pages_lead_somewhere() {
         "README.md",
         "ARCHITECTURE.md",
         "CHANGELOG.md",
+        "docs/drift.md",
         "docs/errors.md",
         "docs/import.md",
         "docs/journal.md",

@@ -71,8 +71,10 @@ fn plan_of(set: &DesiredSet, jobs: Vec<Option<LiveJob>>) -> Result<Plan, Vec<Str
         run_once: RunOnce { allowed: Vec::new(), can_ask: true },
         api_user: None,
         decisions: patchctl::plan::Decisions::default(),
+        set_scripts: Vec::new(),
         allow_script_loss: Vec::new(),
         tag_names: BTreeMap::new(),
+        findings_stop: true,
     };
     plan::build(set, &bindings, &snapshot, &policy)
         .map_err(|findings| findings.iter().map(|finding| finding.message.clone()).collect())

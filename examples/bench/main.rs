@@ -30,6 +30,12 @@ use measure::Measured;
 /// Each command runs so often, and the run with the least wall time counts.
 const RUNS: usize = 3;
 
+/// So many jobs are edited by somebody else before `drift`.
+const EDITED: usize = 3;
+
+/// How `drift` ends where there is drift.
+const DRIFT: i32 = 2;
+
 /// Most manifests: what a query of the API can reach (REFERENCE section 3), on each of two platforms.
 const MOST_MANIFESTS: usize = 20_000;
 
@@ -85,6 +91,17 @@ fn run() -> Result<(), Box<dyn Error>> {
     row("plan, cold", &cold, Some(calls(&cold, n_manifests)?));
     let warm = best(|| plan(&[]))?;
     row("plan, warm", &warm, Some(calls(&warm, n_manifests)?));
+    // Once only: a second run would know the edited jobs.
+    bare::edit(&simulator.url, &folder.path().join(generate::IDS_FILE), EDITED.min(n_manifests))?;
+    let drift = {
+        let mut drift = command(&binary, folder.path(), &["drift", "-q", "--output", "json"]);
+        drift
+            .env("QUALYS_GATEWAY_URL", &simulator.url)
+            .env("QUALYS_USERNAME", "simulator")
+            .env("QUALYS_PASSWORD", "simulator");
+        measure::run_to(&mut drift, DRIFT)?
+    };
+    row("drift", &drift, Some(drift_calls(&drift, EDITED.min(n_manifests))?));
     let ratio = cold.wall.as_secs_f64() / bare.wall.as_secs_f64();
     println!("plan, cold takes {ratio:.1} times as long as the bare client");
     Ok(())
@@ -144,6 +161,16 @@ fn calls(plan: &Measured, n_manifests: usize) -> Result<u64, Box<dyn Error>> {
     Ok(kinds.iter().filter_map(|kind| answer["api"][kind].as_u64()).sum())
 }
 
+/// How many calls a drift took that found so many edited jobs; another number of them is an error.
+fn drift_calls(drift: &Measured, n_edited: usize) -> Result<u64, Box<dyn Error>> {
+    let answer: Value = serde_json::from_slice(&drift.stdout)?;
+    match answer["summary"]["drifted"].as_u64() {
+        Some(n) if n == n_edited as u64 => {}
+        found => return Err(format!("drift found {found:?} of {n_edited} edited jobs").into()),
+    }
+    Ok(["auth", "list", "read"].iter().filter_map(|kind| answer["api"][kind].as_u64()).sum())
+}
+
 fn row(name: &str, measured: &Measured, calls: Option<u64>) {
     let wall = format!("{} ms", measured.wall.as_millis());
     let cpu = measured.cpu.map_or_else(|| "-".to_owned(), |cpu| format!("{} ms", cpu.as_millis()));
@@ -163,7 +190,7 @@ struct Simulator {
 impl Simulator {
     /// Starts it and waits for the first line of its output, which is its URL.
     fn start(binary: &Path, folder: &Path) -> Result<Self, Box<dyn Error>> {
-        let arguments = ["simulator", "--listen", "127.0.0.1:0", generate::TENANT_FILE];
+        let arguments = ["simulator", "--control", "--listen", "127.0.0.1:0", generate::TENANT_FILE];
         let mut process = command(binary, folder, &arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())

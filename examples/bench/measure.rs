@@ -32,6 +32,11 @@ pub(crate) struct Measured {
 
 /// Runs a program to its end; one that fails is an error.
 pub(crate) fn run(command: &mut Command) -> Result<Measured, Box<dyn Error>> {
+    run_to(command, 0)
+}
+
+/// Runs a program to its end; one that ends with another status is an error.
+pub(crate) fn run_to(command: &mut Command, code: i32) -> Result<Measured, Box<dyn Error>> {
     // A file and not a pipe: nobody has to read while it runs, so nothing of the reader is in the time.
     let mut output = tempfile::tempfile()?;
     command.stdin(Stdio::null()).stdout(output.try_clone()?);
@@ -48,7 +53,7 @@ pub(crate) fn run(command: &mut Command) -> Result<Measured, Box<dyn Error>> {
     }
     let status = process.wait()?;
     let wall = start.elapsed();
-    if !status.success() {
+    if status.code() != Some(code) {
         return Err(format!("{command:?} ended with {status}").into());
     }
     let mut stdout = Vec::new();

@@ -38,7 +38,9 @@ impl AcceptArgs {
         PlanningArgs {
             updates: None,
             no_probe: true,
+            set_scripts: Vec::new(),
             allow_script_loss: Vec::new(),
+            overrides: Vec::new(),
             base: self.base.clone(),
             allow_create: Vec::new(),
             allow_run_once: Vec::new(),
@@ -79,6 +81,8 @@ async fn accept(arguments: &Arguments, args: &AcceptArgs, terminal: &Terminal) -
         terminal,
         record: record.as_ref(),
         can_ask: false,
+        // What a console edit broke is no reason not to take it into Git: the manifest is judged when it is planned.
+        findings_stop: false,
     };
     let inventory = request.take_inventory()?;
     asked.check_keys(&inventory)?;

@@ -88,6 +88,7 @@ async fn plan_and_apply(
         terminal,
         record: record.as_ref(),
         can_ask: !args.auto_approve,
+        findings_stop: true,
     };
     // Before the manifests are read, so that what is recorded is what they were read at.
     let head = request.clean_head();

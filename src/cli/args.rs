@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::drift_args::DriftArgs;
 use crate::config::Updates;
 use crate::plan::Prune;
 use crate::terminal::ColourChoice;
@@ -15,7 +16,7 @@ const AFTER_HELP: &str = "\
 Exit status:
   0  done (plan: also when there are changes)
   1  failed: bad manifests, API out of reach, refused credentials, or the question was answered with no
-  2  differences (plan --detailed-exitcode)
+  2  differences (drift, and plan --detailed-exitcode)
   3  nothing was written because of a guard
   4  applied in part: something was written and something planned was not
   64 wrong usage
@@ -78,7 +79,7 @@ pub enum Output {
     Human,
     /// JSON for programs
     Json,
-    /// Markdown for a comment in a pull request (validate, plan, apply)
+    /// Markdown for a comment in a pull request (validate, plan, apply, drift)
     Markdown,
 }
 
@@ -155,6 +156,22 @@ Examples:
   patchctl revert 4e8888ca --auto-approve
 The manifests still say what they said: revert the commit in Git, too, or the next apply does it again.")]
     Revert(RevertArgs),
+    /// Show who changed what in the live jobs since the last apply; never writes to the API
+    #[command(after_help = "\
+Examples:
+  patchctl drift
+  patchctl drift -q --new-only                      # for cron: says nothing unless something is new
+  patchctl drift --since drift.json --output json   # a pipeline keeps drift.json between its runs
+  patchctl drift --unmanaged                        # also live jobs that are in no manifest
+  patchctl drift --only 'windows-*' --include-pending
+
+Exit status:
+  0  no drift
+  1  could not tell: an incomplete read, bad manifests, refused credentials. Never taken for \"no drift\"
+  2  drift: a member differs, a job is gone, a script can not be verified, or a job can not be compared;
+     what waits in Git counts only with --include-pending; with --new-only, what is new alone
+  64 wrong usage")]
+    Drift(DriftArgs),
     /// Write what was changed in the console into the manifests; never writes to the API
     #[command(after_help = "\
 A difference is taken by where it came from: without KEY what the console changed; with KEY also what is of unknown
@@ -218,6 +235,10 @@ pub struct PlanningArgs {
     /// Allow this manifest to remove live scripts whose content can not be read back; may be repeated
     #[arg(long, value_name = "KEY")]
     pub allow_script_loss: Vec<String>,
+    /// Send the scripts of this manifest again, whatever the stamp says: after somebody could have replaced one in the
+    /// console; may be repeated
+    #[arg(long, value_name = "KEY", value_delimiter = ',')]
+    pub set_scripts: Vec<String>,
     /// Commit that was applied last: tells changes in Git from changes in the console, and what was declared there and
     /// finds no live job is not taken for new [default: the merge base of a pull request, else what the last apply recorded]
     #[arg(long, value_name = "REF")]
@@ -371,6 +392,9 @@ pub struct PlanArgs {
     /// End with 2 where there are changes, with 3 where changes are blocked
     #[arg(long)]
     pub detailed_exitcode: bool,
+    /// Show what changes in scripts since the base, as text; without it only digest and size are shown
+    #[arg(long)]
+    pub show_scripts: bool,
     /// Save the plan to this file, for `apply --plan`; it holds no contents of scripts and no credentials
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,

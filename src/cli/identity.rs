@@ -72,16 +72,18 @@ impl Request<'_> {
                 |near| format!("did you mean `{near}`?"),
             )
         };
-        let PlanningArgs { allow_create, allow_run_once, allow_script_loss, .. } = self.planning;
+        let PlanningArgs { allow_create, allow_run_once, allow_script_loss, set_scripts, .. } = self.planning;
         let unknown = |key: &&String| !keys.contains(&key.as_str());
         if let Some(key) = allow_create.iter().find(unknown) {
             let message = format!("--allow-create `{key}` is the key of no manifest");
             return Err(Failure::Error(vec![message], Some(help(key))));
         }
         // These may stand in a pipeline for good, after the manifest went; without effect they do no harm.
-        for (flag, given) in
-            [("--allow-run-once", allow_run_once), ("--allow-script-loss", allow_script_loss)]
-        {
+        for (flag, given) in [
+            ("--allow-run-once", allow_run_once),
+            ("--allow-script-loss", allow_script_loss),
+            ("--set-scripts", set_scripts),
+        ] {
             for key in given.iter().filter(unknown) {
                 self.terminal.note(&format!("{flag} `{key}` is the key of no manifest; {}", help(key)));
             }

@@ -6,6 +6,8 @@ mod args;
 mod audit;
 mod cost;
 mod doctor;
+mod drift;
+mod drift_args;
 mod early;
 mod history;
 mod identity;
@@ -19,6 +21,7 @@ mod pruning;
 mod record;
 mod revert;
 mod saved;
+mod scripts;
 mod selection;
 mod session;
 mod settings;
@@ -102,6 +105,7 @@ pub fn run() -> Exit {
         Command::Plan(args) => with_runtime(&terminal, plan::run(&arguments, args, &terminal)),
         Command::Apply(args) => with_runtime(&terminal, apply::run(&arguments, args, &terminal)),
         Command::Revert(args) => with_runtime(&terminal, revert::run(&arguments, args, &terminal)),
+        Command::Drift(args) => with_runtime(&terminal, drift::run(&arguments, args, &terminal)),
         Command::Accept(args) => with_runtime(&terminal, accept::run(&arguments, args, &terminal)),
         Command::Import(args) => with_runtime(&terminal, import::run(&arguments, args, &terminal)),
         Command::Doctor(args) => with_runtime(&terminal, doctor::run(&arguments, args, &terminal)),
@@ -111,9 +115,9 @@ pub fn run() -> Exit {
 
 /// A command whose output is not for a comment, and what it has instead; `None` for those that have Markdown.
 fn without_markdown(command: &Command) -> Option<(&'static str, &'static str)> {
-    let both = "its outputs are human and json; Markdown is for validate, plan and apply";
+    let both = "its outputs are human and json; Markdown is for validate, plan, apply and drift";
     match command {
-        Command::Validate(_) | Command::Plan(_) | Command::Apply(_) => None,
+        Command::Validate(_) | Command::Plan(_) | Command::Apply(_) | Command::Drift(_) => None,
         Command::Revert(_) => Some(("revert", both)),
         Command::Accept(_) => Some(("accept", both)),
         Command::Import(_) => Some(("import", both)),

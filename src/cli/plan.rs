@@ -29,6 +29,7 @@ async fn show_plan(arguments: &Arguments, args: &PlanArgs, terminal: &Terminal) 
         terminal,
         record: record.as_ref(),
         can_ask: false,
+        findings_stop: true,
     };
     let inventory = request.take_inventory()?;
     let session = Session::open(&settings, &args.planning, terminal).await?;
@@ -39,6 +40,12 @@ async fn show_plan(arguments: &Arguments, args: &PlanArgs, terminal: &Terminal) 
         && let Err(failure) = saved::save(path, plan, &arguments.common, &args.planning, &settings, &session)
     {
         made = Err(failure);
+    }
+    if let (Ok(plan), true, Output::Human) = (&made, args.show_scripts, arguments.common.output) {
+        match request.script_texts(plan) {
+            Ok(texts) => terminal.data(&render::scripts::scripts(&texts, &terminal.layout())),
+            Err(failure) => made = Err(failure),
+        }
     }
     if let Ok(made) = &made {
         show(made, &session, &settings, arguments, terminal);

@@ -53,6 +53,8 @@ pub(super) struct Request<'a> {
     pub(super) record: Option<&'a Record>,
     /// Whether somebody is there who is asked before something that can not be taken back.
     pub(super) can_ask: bool,
+    /// Whether what is wrong with a job as it would be stops the plan, see [`Policy::findings_stop`].
+    pub(super) findings_stop: bool,
 }
 
 /// A plan and what carrying it out needs.
@@ -78,6 +80,14 @@ pub(super) struct Made {
     pub(super) subscription: String,
     /// The youngest edit of any listed job, milliseconds since 1970-01-01 UTC by the server's clock.
     pub(super) seen_at: Option<i64>,
+    /// The rows of all lists that were read, sorted by id.
+    pub(super) rows: Vec<ListRow>,
+    /// What each selected manifest is bound to, by key.
+    pub(super) bindings: BTreeMap<String, Binding>,
+    /// Live jobs that manifests are about which are not selected.
+    pub(super) others: BTreeSet<String>,
+    /// Login name of the API user that we write as, where it is known.
+    pub(super) api_user: Option<String>,
 }
 
 /// Reads all manifests in full, for `validate`.
@@ -178,6 +188,7 @@ impl Request<'_> {
             run_once: RunOnce { allowed: self.planning.allow_run_once.clone(), can_ask: self.can_ask },
             api_user: self.settings.api_user(),
             decisions: self.decisions(&selected)?,
+            set_scripts: self.planning.set_scripts.clone(),
             allow_script_loss: self.planning.allow_script_loss.clone(),
             tag_names: self
                 .settings
@@ -185,6 +196,7 @@ impl Request<'_> {
                 .iter()
                 .map(|(name, id)| (id.to_ascii_lowercase(), name.clone()))
                 .collect(),
+            findings_stop: self.findings_stop,
         };
         let mut live = self.read_live(inventory, &selected, api, identity, &policy, &probes).await?;
         policy.api_user = policy.api_user.or_else(|| live.ledger.api_user().map(str::to_owned));
@@ -210,7 +222,7 @@ impl Request<'_> {
         self.remember_bindings(&identified, &selected, &rows, &mut ledger);
         let Identified { bindings, findings, others, .. } = identified;
         made.builder.warn(findings);
-        made.builder.set_others(others);
+        made.builder.set_others(others.clone());
         let mut plan = made.builder.finish(&bindings, &rows).map_err(Failure::Findings)?;
         plan.base = base;
         plan.no_longer_managed = no_longer_managed;
@@ -236,6 +248,8 @@ impl Request<'_> {
         let bound = bound.collect();
         let unsettled = self.settle_runs(&mut plan, &rows, identity, api).await;
         let seen_at = rows.iter().filter_map(|row| row.updated_at.max(row.created.at)).max();
+        let bindings =
+            selected.iter().zip(bindings).map(|(summary, binding)| (summary.key.clone(), binding)).collect();
         Ok(Made {
             plan,
             scripts: made.scripts,
@@ -247,6 +261,10 @@ impl Request<'_> {
             unsettled,
             subscription: customer,
             seen_at,
+            rows,
+            bindings,
+            others,
+            api_user: policy.api_user,
         })
     }
 
@@ -291,7 +309,8 @@ impl Request<'_> {
             let (summary, binding) = (selected[at], &bindings[at]);
             let revision = links.revision(summary, binding, details, &planned.clean);
             let is_unique = binding.id().is_some_and(|id| details.is_stamp_unique(id, &stamps));
-            if is_unique && summary.was_clean(revision.as_deref()) {
+            let is_asked_for = policy.set_scripts.contains(&summary.key);
+            if is_unique && !is_asked_for && summary.was_clean(revision.as_deref()) {
                 planned.builder.add_unchanged();
                 planned.clean.extend(revision.map(|revision| (summary.key.clone(), revision)));
                 continue;

@@ -30,6 +30,7 @@ fn options(common: &Common, planning: &PlanningArgs) -> Options {
         base: planning.base.clone(),
         allow_create: planning.allow_create.clone(),
         allow_run_once: planning.allow_run_once.clone(),
+        set_scripts: planning.set_scripts.clone(),
         allow_script_loss: planning.allow_script_loss.clone(),
         prune: planning.prune.map(|prune| word(prune).to_owned()),
         max_deletes: planning.max_deletes,
@@ -133,6 +134,7 @@ impl Saved {
         args.planning = PlanningArgs {
             updates,
             overrides,
+            set_scripts: options.set_scripts,
             allow_script_loss: options.allow_script_loss,
             base: options.base,
             allow_create: options.allow_create,
@@ -236,6 +238,7 @@ fn contradictions(given: &Options, planned: &Options) -> Result<(), Failure> {
         ("--only", &given.only, &planned.only),
         ("--allow-create", &given.allow_create, &planned.allow_create),
         ("--allow-run-once", &given.allow_run_once, &planned.allow_run_once),
+        ("--set-scripts", &given.set_scripts, &planned.set_scripts),
         ("--allow-script-loss", &given.allow_script_loss, &planned.allow_script_loss),
         ("--override", &given.overrides, &planned.overrides),
     ];

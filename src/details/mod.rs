@@ -214,6 +214,12 @@ impl Details {
         Ok(())
     }
 
+    /// When the body of this run that was read longest ago was read, in milliseconds since 1970-01-01 UTC; `None` where
+    /// the run looked at none.
+    pub fn oldest_read(&self) -> Option<i64> {
+        self.entries.values().flatten().map(|(meta, _)| meta.read).min()
+    }
+
     /// What is remembered, for `doctor`; changes nothing.
     pub fn summary(&self) -> CacheSummary {
         let expected = self.cache_file.as_ref().map(|(_, start)| {

@@ -28,7 +28,7 @@ use crate::job::{Platform, TABLE_VERSION};
 use crate::load::{self, LoadContext};
 use crate::manifest::{self, Context, Linked, Manifest, Parent, ReadScript, ScriptProblem};
 use crate::record::Record;
-use crate::script::Scripts;
+use crate::script::{self, Scripts};
 use crate::source::SourceFile;
 
 /// Who a manifest is about.
@@ -50,6 +50,8 @@ pub struct Summary {
     pub parent: Parent,
     /// Whether it names actions of the parent, so that the parent must be read to plan it.
     pub names_actions: bool,
+    /// Whether it declares the contents of scripts, which can not be read back.
+    pub has_scripts: bool,
     /// Revision of the live job that it was last seen equal to.
     clean: Option<String>,
     #[serde(skip)]
@@ -366,6 +368,7 @@ fn read_file(path: &Path, sources: Sources<'_>, remembered: &BTreeMap<String, Re
         platform: manifest.platform().map(|platform| platform.as_str().to_owned()),
         parent: manifest.parent(),
         names_actions: !manifest.named_actions().is_empty(),
+        has_scripts: !script::all_declared(&manifest.spec).is_empty(),
         clean: None,
         file: 0,
         position,

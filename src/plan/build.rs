@@ -70,14 +70,25 @@ impl Steps {
                 steps
             }
             Resolution::Blocked(reason, help) => {
-                let change = blocked(manifest, binding.id(), reason, &help);
-                let change = match job {
-                    Some(job) => named_after(change, job),
-                    None => change,
-                };
+                let mut change = blocked(manifest, binding.id(), reason, &help);
+                if let Some(job) = job {
+                    change = named_after(change, job);
+                    change.edited = Some(job.last_edit());
+                }
                 Self { changes: vec![change], diagnostics: Diagnostics::new(), waiting: None }
             }
-            Resolution::Wrong(diagnostics) => Self { changes: Vec::new(), diagnostics, waiting: None },
+            Resolution::Wrong(mut diagnostics) => {
+                let mut changes = Vec::new();
+                if let (Some(job), false) = (job, policy.findings_stop) {
+                    // Not compared, and so never to be taken for unchanged.
+                    diagnostics.only_warn();
+                    let words = diagnostics.iter().map(|finding| finding.message.clone()).collect::<Vec<_>>();
+                    let change =
+                        blocked(manifest, binding.id(), words.join("; "), "the job was not compared");
+                    changes.push(Change { edited: Some(job.last_edit()), ..named_after(change, job) });
+                }
+                Self { changes, diagnostics, waiting: None }
+            }
         }
     }
 
@@ -183,6 +194,7 @@ impl<'a> Builder<'a> {
         // What the new job would be is not what this is about.
         self.changes[at].fields.clear();
         self.changes[at].schedule = None;
+        self.changes[at].edited = Some(row.last_edit());
     }
 
     /// Adds what the next manifest comes to.

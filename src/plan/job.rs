@@ -11,7 +11,7 @@ use crate::diff::{self, FieldChange};
 use crate::job::{JOB, Platform, canonical, find, find_pointer, rules};
 use crate::manifest::Manifest;
 use crate::normalise::{self, Normalised};
-use crate::overlay::{self, Issue};
+use crate::overlay::{self, Issue, Overlay};
 use crate::patch;
 use crate::schedule;
 use crate::script;
@@ -41,6 +41,9 @@ impl Planner<'_> {
             (Binding::Job(id), Some(job)) => {
                 let mut steps = self.existing(manifest, id, job, &mut diagnostics);
                 steps.iter_mut().for_each(|step| step.edited = Some(job.last_edit()));
+                if !self.policy.findings_stop {
+                    diagnostics.only_warn();
+                }
                 steps
             }
             (Binding::Job(id), None) => vec![gone(manifest, id)],
@@ -115,14 +118,11 @@ impl Planner<'_> {
         }
         let found = self.last_applied(manifest, id, job);
         let proof = origin::proof(&found, manifest, &self.policy.owner, self.stamps);
-        let scripts_are_known =
-            proof.is_some_and(|stamp| stamp.contents == stamp::contents_digest(&manifest.spec));
-        let overlay = overlay::overlay(&manifest.spec, &job.normalised, scripts_are_known);
+        let scripts_are_known = !self.policy.set_scripts.contains(&manifest.key)
+            && proof.is_some_and(|stamp| stamp.contents == stamp::contents_digest(&manifest.spec));
+        let (overlay, fields) = compare(manifest, job, scripts_are_known);
         let lost = report_issues(manifest, overlay.issues, diagnostics);
         let desired = overlay.desired;
-        let mut fields = diff::diff(&job.normalised, &desired);
-        fields.retain(|field| !is_said_already(job, field));
-        fields.extend(leftovers(job, &desired));
         let (status, content): (Vec<_>, Vec<_>) = fields.into_iter().partition(|f| f.pointer == "/status");
         if content.is_empty() && status.is_empty() {
             return Vec::new();
@@ -136,6 +136,13 @@ impl Planner<'_> {
             let findings = evidence.judge(&content);
             let change = self.content_step(manifest, id, job, &desired, content, scripts_are_known);
             let change = traced(change, findings, evidence.other_editor());
+            let unseen = scripts_are_known && !script::all_declared(&manifest.spec).is_empty();
+            let editor = job.last_edit();
+            let editor = editor.by_others(api_user).filter(|_| unseen && change.action.writes());
+            let change = match editor {
+                Some(editor) => note(change, &unverified(editor, &manifest.key)),
+                None => change,
+            };
             let change = self.guard(manifest, job, &desired, change, &lost);
             steps.push(hold::content(&self.policy.decisions, change, evidence.other_editor()));
         }
@@ -338,6 +345,23 @@ fn traced(mut change: Change, findings: Vec<Finding>, editor: Option<&Edit>) -> 
         change.notes.extend(hold::words(&change.fields, editor));
     }
     change
+}
+
+/// What nobody can see: whoever edited the job after us may have replaced a script, and our own write hides who it was.
+fn unverified(editor: &str, key: &str) -> String {
+    format!(
+        "{editor} edited the job after our last write, so its scripts can not be verified; --set-scripts {key} sends them \
+         again"
+    )
+}
+
+/// What a manifest makes of a live job, and how that differs from it.
+fn compare(manifest: &Manifest, job: &LiveJob, scripts_are_known: bool) -> (Overlay, Vec<FieldChange>) {
+    let overlay = overlay::overlay(&manifest.spec, &job.normalised, scripts_are_known);
+    let mut fields = diff::diff(&job.normalised, &overlay.desired);
+    fields.retain(|field| !is_said_already(job, field));
+    fields.extend(leftovers(job, &overlay.desired));
+    (overlay, fields)
 }
 
 /// A step with nothing in it yet.

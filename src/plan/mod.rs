@@ -232,10 +232,15 @@ pub struct Policy {
     pub api_user: Option<String>,
     /// What becomes of differences that did not come from Git alone.
     pub decisions: Decisions,
+    /// Keys of the manifests whose scripts are sent again, although the stamp says that they are the applied ones.
+    pub set_scripts: Vec<String>,
     /// Keys of the manifests that may remove live scripts whose content can not be read back.
     pub allow_script_loss: Vec<String>,
     /// Names of tags by UUID, from the configuration.
     pub tag_names: BTreeMap<String, String>,
+    /// Whether what is wrong with a live job as it would be stops the plan. `drift` only tells of it: an edit in the
+    /// console can bring it about, and is then what there is to report.
+    pub findings_stop: bool,
 }
 
 /// What stops a whole plan.

@@ -3,11 +3,15 @@
 pub mod accept;
 pub mod diagnostic;
 pub mod doctor;
+pub mod drift;
+pub mod drift_json;
 pub mod import;
 pub mod json;
 pub mod markdown;
 pub mod outcome;
 pub mod plan;
 pub mod probe;
+pub mod scripts;
 pub mod text;
+pub mod when;
 pub mod words;

@@ -144,9 +144,12 @@ pub(super) fn sign(action: Action) -> (char, Tone) {
     }
 }
 
-struct Writer<'a> {
-    layout: &'a Layout,
-    tag_names: &'a BTreeMap<String, String>,
+/// Writes values and what became of them.
+pub(super) struct Writer<'a> {
+    /// How text is laid out.
+    pub(super) layout: &'a Layout,
+    /// Names of tags by UUID.
+    pub(super) tag_names: &'a BTreeMap<String, String>,
 }
 
 impl Writer<'_> {
@@ -229,7 +232,7 @@ impl Writer<'_> {
     }
 
     fn field(&self, out: &mut String, change: &Change, field: &Field) {
-        self.difference(out, change, field);
+        self.values(out, format!("{}{}", path_words(change, field), origin(change, field)), field);
         // A conflict is shown with all three values.
         if let (Origin::Both, Some(base)) = (field.origin, &field.base) {
             let words = format!(
@@ -242,8 +245,8 @@ impl Writer<'_> {
         }
     }
 
-    fn difference(&self, out: &mut String, change: &Change, field: &Field) {
-        let path = format!("{}{}", path_words(change, field), origin(change, field));
+    /// A member, called by its path in words, and what becomes of it: from `before` to `after`.
+    pub(super) fn values(&self, out: &mut String, path: String, field: &Field) {
         match (&field.before, &field.after) {
             (before, after) if self.is_set(field) => {
                 let _ = writeln!(out, "    {path}");

@@ -49,8 +49,10 @@ fn inverse(lines: &[Value], live: Option<Value>, leave: &Leave) -> Inverse {
         run_once: RunOnce::default(),
         api_user: None,
         decisions: Decisions::default(),
+        set_scripts: Vec::new(),
         allow_script_loss: Vec::new(),
         tag_names: BTreeMap::new(),
+        findings_stop: true,
     };
     let jobs = BTreeMap::from([("1".to_owned(), live.map(LiveJob::new))]);
     let (stamps, declared) = (StampCounts::default(), BTreeMap::new());

@@ -61,6 +61,8 @@ pub struct Options {
     pub allow_create: Vec<String>,
     /// `--allow-run-once`.
     pub allow_run_once: Vec<String>,
+    /// `--set-scripts`.
+    pub set_scripts: Vec<String>,
     /// `--allow-script-loss`.
     pub allow_script_loss: Vec<String>,
     /// `--prune`.

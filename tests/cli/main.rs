@@ -11,6 +11,7 @@ mod apply;
 mod bad_days;
 mod blocked;
 mod calls;
+mod drift;
 mod faults;
 mod gateway;
 mod guards;

@@ -124,3 +124,29 @@ fn an_edit_in_the_console_of_a_script_cannot_be_seen() {
     repo.run_at(&server, &["plan"]).ends(0).says("No changes.");
     assert_eq!(server.take_counts(), counts(&[("auth", 1), ("list", 2), ("get", 1)]));
 }
+
+#[test]
+fn scripts_that_somebody_could_have_replaced_are_sent_again_where_that_is_asked_for() {
+    let (server, repo) = setting(b"exit 0\n");
+    repo.run_at(&server, &["apply", "--auto-approve"]).ends(0);
+    repo.run_at(&server, &["plan"]).ends(0).says("No changes.");
+    let path = format!("{CUSTOMER}/aaaaaaaa-0000-4000-8000-000000000001/Script");
+    // An update for another reason carries what differs and nothing else, and says what it can not see.
+    server.edit(&id(1), json!({"name": "job", "timeout": 9}));
+    repo.write("jobs.d/job.yaml", manifest("job", &format!("{ACTION}  timeout: 5\n")));
+    let plan = repo.run_at(&server, &["plan", "--output", "json"]).ends(0).json();
+    let fields = plan["changes"][0]["fields"].as_array().unwrap();
+    assert_eq!((fields.len(), &fields[0]["path"]), (1, &json!("/timeout")));
+    let notes = plan["changes"][0]["notes"].to_string();
+    assert!(notes.contains("its scripts can not be verified; --set-scripts job sends them again"), "{notes}");
+    // Asked for, they go out, although the manifest is remembered as one that needs nothing.
+    repo.write("jobs.d/job.yaml", manifest("job", ACTION));
+    repo.run_at(&server, &["plan"]).ends(0).says("No changes.");
+    server.take_requests();
+    let done = repo.run_at(&server, &["apply", "--auto-approve", "--set-scripts", "job"]).ends(0);
+    done.says("(content unknown) -> 7 bytes");
+    let bodies = bodies(&server.take_requests(), Call::Update);
+    assert_eq!(bodies.len(), 1);
+    assert_eq!(server.script(&path).unwrap(), b"exit 0\n");
+    repo.run_at(&server, &["plan"]).ends(0).says("No changes.");
+}

@@ -256,7 +256,7 @@ impl Ran {
     pub(crate) fn json(&self) -> Value {
         let document: Value = serde_json::from_str(&self.stdout)
             .unwrap_or_else(|error| panic!("{error} in stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr));
-        if matches!(document["command"].as_str(), Some("plan" | "apply" | "revert" | "accept")) {
+        if matches!(document["command"].as_str(), Some("plan" | "apply" | "revert" | "drift" | "accept")) {
             let schema: Value = serde_json::from_str(include_str!("../../docs/output.schema.json")).unwrap();
             let schema = jsonschema::validator_for(&schema).unwrap();
             let errors: Vec<String> = schema.iter_errors(&document).map(|error| error.to_string()).collect();

@@ -5,9 +5,19 @@ use crate::support::{Repo, snapshot};
 #[test]
 fn help() {
     let repo = Repo::empty();
-    for command in
-        ["", "validate", "plan", "apply", "revert", "accept", "import", "doctor", "schema", "simulator"]
-    {
+    for command in [
+        "",
+        "validate",
+        "plan",
+        "apply",
+        "revert",
+        "drift",
+        "accept",
+        "import",
+        "doctor",
+        "schema",
+        "simulator",
+    ] {
         let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let ran = repo.run(&arguments).ends(0).keeps_quiet();
         // Every command shows how it is used.

@@ -88,8 +88,10 @@ pub(crate) fn planned(files: &[File], jobs: &[Value], envelope: Envelope) -> Pla
         run_once: RunOnce { allowed: Vec::new(), can_ask: true },
         api_user: None,
         decisions: patchctl::plan::Decisions::default(),
+        set_scripts: Vec::new(),
         allow_script_loss: Vec::new(),
         tag_names: BTreeMap::new(),
+        findings_stop: true,
     };
     match plan::build(&set, &bindings, &snapshot, &policy) {
         Ok(plan) => plan,

@@ -274,6 +274,7 @@ async fn plan_and_undo(
         terminal,
         record: record.as_ref(),
         can_ask: !args.auto_approve,
+        findings_stop: true,
     };
     let mut audit = Audit::open(&args.writing, &run, None)?;
     let session = Session::open(&settings, &planning, terminal).await?;
@@ -408,6 +409,10 @@ impl Undoing<'_> {
             unsettled,
             subscription: customer,
             seen_at: None,
+            rows: Vec::new(),
+            bindings: BTreeMap::new(),
+            others: BTreeSet::new(),
+            api_user: None,
         };
         Ok((made, Undone { run: past, left_out, is_whole: self.request.common.only.is_empty() }))
     }
@@ -423,12 +428,14 @@ impl Undoing<'_> {
             run_once: RunOnce::default(),
             api_user: settings.api_user(),
             decisions: Decisions::default(),
+            set_scripts: Vec::new(),
             allow_script_loss: Vec::new(),
             tag_names: settings
                 .tags
                 .iter()
                 .map(|(name, id)| (id.to_ascii_lowercase(), name.clone()))
                 .collect(),
+            findings_stop: true,
         }
     }
 

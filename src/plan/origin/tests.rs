@@ -87,6 +87,8 @@ fn policy(decisions: Decisions) -> Policy {
         run_once: RunOnce::default(),
         api_user: Some(US.to_owned()),
         decisions,
+        set_scripts: Vec::new(),
+        findings_stop: true,
         allow_script_loss: Vec::new(),
         tag_names: BTreeMap::new(),
     }

@@ -8,6 +8,7 @@
 
 pub mod apply;
 pub mod budget;
+pub mod drift;
 pub mod findings;
 pub mod plan;
 pub mod safe;

@@ -58,7 +58,7 @@ fn origin(field: &Field, tag_names: &BTreeMap<String, String>, safe: &Safe) -> S
 }
 
 /// What is live and what is declared, as two cells.
-fn pair(field: &Field, tag_names: &BTreeMap<String, String>, safe: &Safe) -> (String, String) {
+pub(super) fn pair(field: &Field, tag_names: &BTreeMap<String, String>, safe: &Safe) -> (String, String) {
     let row = find_pointer(&field.path);
     let is_set = row.is_some_and(|row| matches!(row.kind, Type::Set(_) | Type::Addresses));
     let is_list = row.is_some_and(|row| matches!(row.kind, Type::List(..)));
