@@ -34,6 +34,8 @@ pub struct Config {
     pub record: Option<String>,
     /// What updates carry.
     pub updates: Option<Updates>,
+    /// Login names of the API users that write for this repository; beside the one that is logged in.
+    pub api_users: Vec<String>,
     /// What `apply` does with what was changed in the console.
     pub console: Option<ConsoleChanges>,
     /// Names of tags, each with its UUID.

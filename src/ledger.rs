@@ -159,10 +159,9 @@ impl Ledger {
         self.known.left.get(key)
     }
 
-    /// Login name that the server noted our youngest write under.
-    pub fn api_user(&self) -> Option<&str> {
-        let left = self.known.left.values().filter(|left| left.user.is_some());
-        left.max_by_key(|left| left.at)?.user.as_deref()
+    /// Login names that the server noted our writes under.
+    pub fn api_users(&self) -> impl Iterator<Item = &str> {
+        self.known.left.values().filter_map(|left| left.user.as_deref())
     }
 
     /// Who disabled the job of a key in the console, where nobody has decided about that yet.

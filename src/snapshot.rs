@@ -115,13 +115,13 @@ impl Edit {
         Self::of(job.get("createdBy"))
     }
 
-    /// Whoever it was, if it was not us, writing as the API user of this login name; `None` where it was us, and where
-    /// nobody can tell.
+    /// Whoever it was, if it was not us, writing as one of our API users; `None` where it was us, and where nobody can
+    /// tell.
     ///
     /// Our own status call is an edit, too, so being the last editor is what counts, and not what was edited.
-    pub fn by_others(&self, api_user: Option<&str>) -> Option<&str> {
-        let (us, them) = (api_user?, self.user.as_deref()?);
-        (!them.is_empty() && !us.eq_ignore_ascii_case(them)).then_some(them)
+    pub fn by_others(&self, us: &ApiUsers) -> Option<&str> {
+        let them = self.user.as_deref().filter(|them| !them.is_empty())?;
+        (us.are_known() && !us.has(them)).then_some(them)
     }
 
     /// Reads who did something and when, as rows and jobs say it.
@@ -129,6 +129,32 @@ impl Edit {
         let text = |pointer: &str| Some(by?.pointer(pointer)?.as_str()?.to_owned());
         let at = by.and_then(|by| by.get("date")).and_then(milliseconds);
         Self { user_id: text("/user/id"), user: text("/user/name"), at }
+    }
+}
+
+/// Login names of the API users that this repository is written as: a pipeline may read as one and write as another.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ApiUsers(Vec<String>);
+
+impl ApiUsers {
+    /// These names.
+    pub fn new(names: impl IntoIterator<Item = String>) -> Self {
+        Self(names.into_iter().collect())
+    }
+
+    /// One more.
+    pub fn add(&mut self, name: &str) {
+        self.0.push(name.to_owned());
+    }
+
+    /// Whether any is known; else nobody can be told from ourselves.
+    pub fn are_known(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    /// Whether it is one of them; upper and lower case are the same.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|user| user.eq_ignore_ascii_case(name))
     }
 }
 

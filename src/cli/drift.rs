@@ -88,7 +88,7 @@ impl Run<'_> {
             bindings: &made.bindings,
             rows: &made.rows,
             others: &made.others,
-            api_user: made.api_user.as_deref(),
+            api_users: &made.api_users,
             edited_scripts: &edited_scripts,
         };
         let mut report = drift::report(&made.plan, facts, self.args.include_pending);
@@ -189,7 +189,7 @@ impl Run<'_> {
             let is_compared = !made.plan.changes.iter().any(|change| {
                 change.key == summary.key && change.action == Action::Blocked && change.fields.is_empty()
             });
-            if edited.by_others(made.api_user.as_deref()).is_none() || !is_compared {
+            if edited.by_others(&made.api_users).is_none() || !is_compared {
                 continue;
             }
             let (manifest, _) =
@@ -211,7 +211,7 @@ impl Run<'_> {
                 scripts: scripts.collect(),
             });
         }
-        if made.api_user.is_none() && n_scripts > 0 {
+        if !made.api_users.are_known() && n_scripts > 0 {
             self.request.terminal.note(
                 "whether somebody else edited jobs with scripts can not be told with a token: it does not say which \
                  user we write as",

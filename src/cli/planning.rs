@@ -39,7 +39,7 @@ use crate::probe::{self, Leftover};
 use crate::probes::Probes;
 use crate::record::Record;
 use crate::script::Scripts;
-use crate::snapshot::{ListRow, LiveJob, Snapshot};
+use crate::snapshot::{ApiUsers, ListRow, LiveJob, Snapshot};
 use crate::terminal::Terminal;
 
 /// Everything that planning is told.
@@ -87,7 +87,7 @@ pub(super) struct Made {
     /// Live jobs that manifests are about which are not selected.
     pub(super) others: BTreeSet<String>,
     /// Login name of the API user that we write as, where it is known.
-    pub(super) api_user: Option<String>,
+    pub(super) api_users: ApiUsers,
 }
 
 /// Reads all manifests in full, for `validate`.
@@ -186,7 +186,7 @@ impl Request<'_> {
             now: jiff::Timestamp::now().as_millisecond(),
             record: self.record.cloned(),
             run_once: RunOnce { allowed: self.planning.allow_run_once.clone(), can_ask: self.can_ask },
-            api_user: self.settings.api_user(),
+            api_users: self.settings.api_users(),
             decisions: self.decisions(&selected)?,
             set_scripts: self.planning.set_scripts.clone(),
             allow_script_loss: self.planning.allow_script_loss.clone(),
@@ -199,7 +199,7 @@ impl Request<'_> {
             findings_stop: self.findings_stop,
         };
         let mut live = self.read_live(inventory, &selected, api, identity, &policy, &probes).await?;
-        policy.api_user = policy.api_user.or_else(|| live.ledger.api_user().map(str::to_owned));
+        live.ledger.api_users().for_each(|user| policy.api_users.add(user));
         let shown = |path: &Path| self.settings.shown(path);
         let history = self.history(inventory, self.sources(&shown), &live.ledger)?;
         let mut made = self.plan_all(inventory, &selected, &mut live, &policy, &history, api).await?;
@@ -264,7 +264,7 @@ impl Request<'_> {
             rows,
             bindings,
             others,
-            api_user: policy.api_user,
+            api_users: policy.api_users,
         })
     }
 

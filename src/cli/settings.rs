@@ -17,6 +17,7 @@ use crate::diagnostic::Diagnostics;
 use crate::load;
 use crate::plan::ConsoleChanges;
 use crate::render::doctor::{Origin, Setting};
+use crate::snapshot::ApiUsers;
 
 /// What a run is told, with every field settled.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub(super) struct Settings {
     pub(super) tags: BTreeMap<String, String>,
     /// What updates carry, as configured.
     pub(super) updates: Updates,
+    /// Login names of the API users that write for this repository, as configured.
+    api_users: Vec<String>,
     /// What becomes of changes in the console.
     pub(super) console: ConsoleChanges,
     gateway: Option<(String, SettingOrigin, PathBuf)>,
@@ -160,6 +163,7 @@ impl Settings {
             record,
             tags: config.tags,
             updates: config.updates.unwrap_or(Updates::Auto),
+            api_users: config.api_users,
             console: config.console.unwrap_or_default(),
             gateway,
             config: config_path,
@@ -182,13 +186,15 @@ impl Settings {
         self.origins.owner == Origin::File
     }
 
-    /// Login name of the API user that is written as; a token does not say whose it is.
-    pub(super) fn api_user(&self) -> Option<String> {
-        match self.place() {
+    /// Login names of the API users that are written as: those that are configured, and the one of the login. A token
+    /// does not say whose it is.
+    pub(super) fn api_users(&self) -> ApiUsers {
+        let login = match self.place() {
             Ok(Place::Simulator(..)) => Some(crate::simulator::Credentials::random().user),
             Ok(Place::Gateway(_)) if environment("QUALYS_TOKEN").is_none() => environment("QUALYS_USERNAME"),
             Ok(Place::Gateway(_)) | Err(_) => None,
-        }
+        };
+        ApiUsers::new(self.api_users.iter().cloned().chain(login))
     }
 
     /// Settles where to go and with which login.
@@ -239,6 +245,9 @@ impl Settings {
             Setting::new("updates", self.updates.as_str().to_owned(), *updates),
             Setting::new("console", self.console.as_str().to_owned(), *console),
         ];
+        if !self.api_users.is_empty() {
+            settings.push(Setting::new("api_users", self.api_users.join(", "), Origin::File));
+        }
         if matches!(self.place(), Ok(Place::Simulator(..))) {
             return settings;
         }

@@ -18,7 +18,7 @@ use crate::fingerprint;
 use crate::job::Platform;
 use crate::plan::{Action, Binding, Change, Doubt, Field, Origin, Plan};
 use crate::script;
-use crate::snapshot::{Edit, ListRow};
+use crate::snapshot::{ApiUsers, Edit, ListRow};
 use crate::source::Place;
 
 /// What kind of difference one is.
@@ -223,8 +223,8 @@ pub struct Facts<'a> {
     pub rows: &'a [ListRow],
     /// Live jobs that manifests outside of the selection are about.
     pub others: &'a BTreeSet<String>,
-    /// Login name of the API user that we write as, where it is known.
-    pub api_user: Option<&'a str>,
+    /// Login names of the API users that we write as, as far as they are known.
+    pub api_users: &'a ApiUsers,
     /// Jobs without a difference whose scripts somebody may have replaced.
     pub edited_scripts: &'a [EditedScripts],
 }
@@ -454,15 +454,15 @@ fn job_of<'p>(steps: &[&'p Change], differences: Vec<Difference<'p>>, facts: Fac
         platform: first.platform,
         place: first.place.clone(),
         action: first.action,
-        is_our_edit: edited.as_ref().is_some_and(|edit| is_ours(facts.api_user, edit)),
+        is_our_edit: edited.as_ref().is_some_and(|edit| is_ours(facts.api_users, edit)),
         edited,
         differences,
         notes,
     }
 }
 
-fn is_ours(api_user: Option<&str>, edit: &Edit) -> bool {
-    matches!((api_user, edit.user.as_deref()), (Some(us), Some(them)) if us.eq_ignore_ascii_case(them))
+fn is_ours(us: &ApiUsers, edit: &Edit) -> bool {
+    edit.user.as_deref().is_some_and(|them| us.has(them))
 }
 
 /// Adds the scripts of a job that differs in nothing else.

@@ -131,9 +131,11 @@ fn documents_of_others_and_damaged_ones() {
 #[test]
 fn who_made_an_edit() {
     let edit = |user: &str| Edit { user_id: None, user: Some(user.to_owned()), at: Some(1) };
-    assert_eq!(edit("anna.k").by_others(Some("svc")), Some("anna.k"));
-    assert_eq!(edit("SVC").by_others(Some("svc")), None);
-    assert_eq!(edit("").by_others(Some("svc")), None);
-    assert_eq!(edit("anna.k").by_others(None), None);
-    assert_eq!(Edit::default().by_others(Some("svc")), None);
+    let us = ApiUsers::new(["reader".to_owned(), "svc".to_owned()]);
+    assert_eq!(edit("reader").by_others(&us), None);
+    assert_eq!(edit("anna.k").by_others(&us), Some("anna.k"));
+    assert_eq!(edit("SVC").by_others(&us), None);
+    assert_eq!(edit("").by_others(&us), None);
+    assert_eq!(edit("anna.k").by_others(&ApiUsers::default()), None);
+    assert_eq!(Edit::default().by_others(&us), None);
 }

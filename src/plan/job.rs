@@ -129,8 +129,8 @@ impl Planner<'_> {
         }
         check_rules(manifest, Some(&job.normalised), &desired, diagnostics);
         let trail = self.trails.of(manifest, Some(id));
-        let api_user = self.policy.api_user.as_deref();
-        let evidence = Evidence::new(manifest, job, &desired, proof, &trail, api_user);
+        let api_users = &self.policy.api_users;
+        let evidence = Evidence::new(manifest, job, &desired, proof, &trail, api_users);
         let mut steps = Vec::new();
         if !content.is_empty() {
             let findings = evidence.judge(&content);
@@ -138,7 +138,7 @@ impl Planner<'_> {
             let change = traced(change, findings, evidence.other_editor());
             let unseen = scripts_are_known && !script::all_declared(&manifest.spec).is_empty();
             let editor = job.last_edit();
-            let editor = editor.by_others(api_user).filter(|_| unseen && change.action.writes());
+            let editor = editor.by_others(api_users).filter(|_| unseen && change.action.writes());
             let change = match editor {
                 Some(editor) => note(change, &unverified(editor, &manifest.key)),
                 None => change,

@@ -44,7 +44,7 @@ use crate::normalise::Normalised;
 use crate::patch::Envelope;
 use crate::probe::{self, Leftover, Probe};
 use crate::record::Record;
-use crate::snapshot::Edit;
+use crate::snapshot::{ApiUsers, Edit};
 use crate::source::Place;
 use crate::stamp::Stamp;
 
@@ -228,8 +228,8 @@ pub struct Policy {
     pub record: Option<Record>,
     /// Who may arm jobs that run once.
     pub run_once: RunOnce,
-    /// Login name of the API user that we write as, where it is known.
-    pub api_user: Option<String>,
+    /// Login names of the API users that we write as, as far as they are known.
+    pub api_users: ApiUsers,
     /// What becomes of differences that did not come from Git alone.
     pub decisions: Decisions,
     /// Keys of the manifests whose scripts are sent again, although the stamp says that they are the applied ones.

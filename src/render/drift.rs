@@ -305,6 +305,9 @@ impl Drift<'_> {
                  `--why KEY/member` tells how it was judged.",
             );
         }
+        if report.count(Kind::Unverified) > 0 {
+            say("For scripts in doubt: `patchctl apply --set-scripts KEY` sends those of Git again.");
+        }
         let unmanaged = match report.unmanaged.as_ref().map_or(0, Vec::len) {
             0 => String::new(),
             n => {

@@ -47,7 +47,7 @@ fn inverse(lines: &[Value], live: Option<Value>, leave: &Leave) -> Inverse {
         now: 0,
         record: None,
         run_once: RunOnce::default(),
-        api_user: None,
+        api_users: crate::snapshot::ApiUsers::default(),
         decisions: Decisions::default(),
         set_scripts: Vec::new(),
         allow_script_loss: Vec::new(),

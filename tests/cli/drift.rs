@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use patchctl::simulator::{Behaviour, Effect, Event, Fault};
+use patchctl::simulator::{Behaviour, Credentials, Effect, Event, Fault};
 use serde_json::{Map, Value, json};
 
 use crate::identity::{commit, git};
@@ -393,4 +393,22 @@ fn as_markdown_it_can_be_replaced_and_masks_addresses() {
     assert!(!text.contains("anna@acme.example") && !text.contains("<b>"), "{text}");
     let clean = repo.run_at(&server, &["drift", "--only", "clients", "--output", "markdown"]).ends(0).stdout;
     assert!(clean.starts_with("<!-- patchctl:drift team -->\n**No drift** at "), "{clean}");
+}
+
+#[test]
+fn who_reads_may_be_another_than_who_writes() {
+    let (server, repo, _) = scripted("  status: Enabled\n");
+    repo.run_at(&server, &APPLY).ends(0);
+    let reader = Credentials::new("reader", "reader");
+    server.change(|behaviour| behaviour.users.push(reader));
+    // Another machine, which has seen none of our writes.
+    let drift = |code: i32| {
+        let arguments = ["drift", "--state-dir", "elsewhere", "--output", "json", "--gateway", &server.url()];
+        let mut command = repo.command(&arguments);
+        command.envs([("QUALYS_USERNAME", "reader"), ("QUALYS_PASSWORD", "reader")]);
+        Ran::of(&mut command, &repo).ends(code).json()
+    };
+    assert_eq!(drift(2)["unverified"][0]["changed_by"]["name"], "simulator");
+    repo.write("patchctl.yaml", format!("{}apiUsers: [Simulator]\n", repo.read("patchctl.yaml")));
+    assert_eq!(drift(0)["unverified"], json!([]));
 }

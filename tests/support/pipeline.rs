@@ -86,7 +86,7 @@ pub(crate) fn planned(files: &[File], jobs: &[Value], envelope: Envelope) -> Pla
         now: 1_790_000_000_000,
         record: None,
         run_once: RunOnce { allowed: Vec::new(), can_ask: true },
-        api_user: None,
+        api_users: patchctl::snapshot::ApiUsers::default(),
         decisions: patchctl::plan::Decisions::default(),
         set_scripts: Vec::new(),
         allow_script_loss: Vec::new(),

@@ -34,7 +34,7 @@ use crate::plan::{Decisions, Outcome, OutcomeKind, Plan, Policy, RunOnce, StampC
 use crate::render;
 use crate::render::text::{Layout, clean, count};
 use crate::revert::{self, Inverse, Leave, Look, Now, PastRun, Unusable};
-use crate::snapshot::{ListRow, LiveJob, Snapshot};
+use crate::snapshot::{ApiUsers, ListRow, LiveJob, Snapshot};
 use crate::source::{Place, SourceFile, Span};
 use crate::terminal::Terminal;
 
@@ -412,7 +412,7 @@ impl Undoing<'_> {
             rows: Vec::new(),
             bindings: BTreeMap::new(),
             others: BTreeSet::new(),
-            api_user: None,
+            api_users: ApiUsers::default(),
         };
         Ok((made, Undone { run: past, left_out, is_whole: self.request.common.only.is_empty() }))
     }
@@ -426,7 +426,7 @@ impl Undoing<'_> {
             now: jiff::Timestamp::now().as_millisecond(),
             record: self.request.record.cloned(),
             run_once: RunOnce::default(),
-            api_user: settings.api_user(),
+            api_users: settings.api_users(),
             decisions: Decisions::default(),
             set_scripts: Vec::new(),
             allow_script_loss: Vec::new(),

@@ -9,7 +9,7 @@ use crate::diff::FieldChange;
 use crate::job::find_pointer;
 use crate::manifest::Manifest;
 use crate::normalise::{self, Normalised};
-use crate::snapshot::{Edit, LiveJob};
+use crate::snapshot::{ApiUsers, Edit, LiveJob};
 use crate::stamp::{self, Stamp};
 use crate::{elements, patch, script};
 
@@ -58,7 +58,7 @@ impl<'a> Evidence<'a> {
         desired: &'a Normalised,
         proof: Option<&'a Stamp>,
         trail: &'a Trail,
-        api_user: Option<&str>,
+        api_users: &ApiUsers,
     ) -> Self {
         let declared = |manifest: &Manifest| stamp::declared_digest(manifest.as_declared());
         let is_applied = |manifest| proof.is_some_and(|stamp| stamp.declared == declared(manifest));
@@ -79,7 +79,7 @@ impl<'a> Evidence<'a> {
             applied_is_desired: is_applied(manifest),
             is_as_left: proof.is_some_and(|stamp| stamp.job == stamp::job_digest(&job.normalised)),
             applied_is_base,
-            editor: editor(&last, api_user, trail),
+            editor: editor(&last, api_users, trail),
             last,
         }
     }
@@ -283,17 +283,16 @@ impl<'a> Evidence<'a> {
     }
 }
 
-fn editor(last: &Edit, api_user: Option<&str>, trail: &Trail) -> Editor {
+fn editor(last: &Edit, api_users: &ApiUsers, trail: &Trail) -> Editor {
     let Some(user) = &last.user else { return Editor::Unknown };
     let left = trail.left.as_ref();
     // Whatever the server calls us, this very edit was ours.
     if left.is_some_and(|left| last.at == Some(left.at)) {
         return Editor::Ourselves;
     }
-    let names: Vec<&str> = api_user.into_iter().chain(left.and_then(|left| left.user.as_deref())).collect();
-    match names.iter().any(|name| name.eq_ignore_ascii_case(user)) {
-        true => Editor::Ourselves,
-        false if names.is_empty() => Editor::Unknown,
-        false => Editor::Another,
+    let wrote_as = left.and_then(|left| left.user.as_deref());
+    if api_users.has(user) || wrote_as.is_some_and(|name| name.eq_ignore_ascii_case(user)) {
+        return Editor::Ourselves;
     }
+    if api_users.are_known() || wrote_as.is_some() { Editor::Another } else { Editor::Unknown }
 }

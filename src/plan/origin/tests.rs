@@ -9,7 +9,7 @@ use super::*;
 use crate::manifest::{self, Context, ReadScript, ScriptProblem};
 use crate::patch::Envelope;
 use crate::plan::{Action, Binding, Change, Decisions, Origin, Policy, RunOnce, Steps};
-use crate::snapshot::LiveJob;
+use crate::snapshot::{ApiUsers, LiveJob};
 use crate::source::SourceFile;
 use crate::{normalise, overlay, stamp};
 
@@ -85,7 +85,7 @@ fn policy(decisions: Decisions) -> Policy {
         now: EDITED,
         record: None,
         run_once: RunOnce::default(),
-        api_user: Some(US.to_owned()),
+        api_users: ApiUsers::new([US.to_owned()]),
         decisions,
         set_scripts: Vec::new(),
         findings_stop: true,
