@@ -5,9 +5,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use globset::Glob;
+use jiff::civil::Date;
 use serde::Deserialize;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::ignore::{self, Rule};
 use crate::job::canonical;
 use crate::plan::ConsoleChanges;
 use crate::source::{Place, SourceFile, Span};
@@ -40,6 +43,21 @@ pub struct Config {
     pub console: Option<ConsoleChanges>,
     /// Names of tags, each with its UUID.
     pub tags: BTreeMap<String, String>,
+    /// Members that are left alone in many jobs, as written.
+    ignore: Vec<WrittenRule>,
+    /// The same, held against the table of members.
+    #[serde(skip)]
+    pub ignore_rules: Vec<Rule>,
+}
+
+/// One entry of `ignore`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct WrittenRule {
+    keys: String,
+    member: String,
+    reason: String,
+    until: Option<String>,
 }
 
 /// What updates carry (DESIGN section 6).
@@ -83,7 +101,7 @@ pub fn parse(file: &Arc<SourceFile>) -> Result<Config, Diagnostics> {
     let Some(document) = documents.first() else {
         return Ok(Config::default());
     };
-    let config: Config = serde_yaml::from_str(&file.text).map_err(|error| {
+    let mut config: Config = serde_yaml::from_str(&file.text).map_err(|error| {
         let at = error.location().map_or(0, |location| location.index()).min(file.text.len());
         let place = Place::new(file, Span::new(at, at));
         let mut diagnostics = Diagnostics::new();
@@ -91,6 +109,7 @@ pub fn parse(file: &Arc<SourceFile>) -> Result<Config, Diagnostics> {
         diagnostics
     })?;
     check(&config, file, document, &mut diagnostics);
+    config.ignore_rules = ignore_rules(&config.ignore, file, document, &mut diagnostics);
     if diagnostics.has_errors() { Err(diagnostics) } else { Ok(config) }
 }
 
@@ -130,6 +149,61 @@ fn check(config: &Config, file: &Arc<SourceFile>, document: &yaml::Document, dia
     }
 }
 
+/// The rules of `ignore`, those that are wrong left out with a finding.
+fn ignore_rules(
+    written: &[WrittenRule],
+    file: &Arc<SourceFile>,
+    document: &yaml::Document,
+    diagnostics: &mut Diagnostics,
+) -> Vec<Rule> {
+    let nodes =
+        document.root.value.get("ignore").and_then(|node| node.value.as_sequence()).unwrap_or_default();
+    let mut rules = Vec::new();
+    for (WrittenRule { keys, member, reason, until }, node) in written.iter().zip(nodes) {
+        let place = |name: &str| Place::new(file, node.value.get(name).map_or(node.span, |value| value.span));
+        let n_before = diagnostics.counts().0;
+        let mut wrong = |name: &str, message: String, help: &str| {
+            diagnostics.push(Diagnostic::error("config", message).at(place(name), "").help(help));
+        };
+        if reason.trim().is_empty() {
+            let help =
+                "say why nobody minds what this member is; whoever reads the rule next year wants to know";
+            wrong("reason", "`reason` must not be empty".to_owned(), help);
+        }
+        let glob = Glob::new(keys).map_err(|error| error.to_string());
+        let glob =
+            glob.and_then(|glob| if keys.is_empty() { Err("it is empty".to_owned()) } else { Ok(glob) });
+        if let Err(error) = &glob {
+            wrong(
+                "keys",
+                format!("`{keys}` is no pattern of keys: {error}"),
+                "use * and ?, such as windows-*",
+            );
+        }
+        let day = until.as_ref().map(|text| Date::strptime("%Y-%m-%d", text.trim()));
+        if let Some(Err(_)) = &day {
+            let text = until.as_deref().unwrap_or_default();
+            let help = "the day itself still counts, in UTC";
+            wrong("until", format!("`until` must be a day such as 2027-01-31, found `{text}`"), help);
+        }
+        if let Err(unusable) = ignore::member(member) {
+            diagnostics.push(unusable.finding("config", place("member")));
+        }
+        if let (Ok(keys), true) = (glob, diagnostics.counts().0 == n_before) {
+            rules.push(Rule {
+                keys,
+                member: member.clone(),
+                reason: reason.trim().to_owned(),
+                until: day.and_then(Result::ok),
+                keys_place: place("keys"),
+                place: place("member"),
+                until_place: until.as_ref().map(|_| place("until")),
+            });
+        }
+    }
+    rules
+}
+
 /// Whether a text may stand as owner in a stamp.
 pub fn is_owner(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
@@ -162,6 +236,13 @@ mod tests {
         let text = "gateway: sim:tenant\ncustomerId: bc023fd7-4290-f28f-8181-95a46f519f52\nupdates: full\n";
         let config = parse(&SourceFile::new("p", text)).expect("a good file");
         assert_eq!((config.gateway.as_deref(), config.updates), (Some("sim:tenant"), Some(Updates::Full)));
+        let text = "ignore:\n- keys: windows-*\n  member: /timeout\n  reason: r\n  until: 2027-01-31\n";
+        let [rule] =
+            <[Rule; 1]>::try_from(parse(&SourceFile::new("p", text)).expect("a good file").ignore_rules)
+                .expect("one rule");
+        assert_eq!((rule.member.as_str(), rule.reason.as_str()), ("/timeout", "r"));
+        assert_eq!(rule.until.expect("a day").to_string(), "2027-01-31");
+        assert_eq!(rule.place.to_string(), "p:3:11");
     }
 
     #[test]
@@ -178,6 +259,22 @@ mod tests {
             "tags:\n  A: x\n",
             "patchctl.yaml:2:6: the tag `A` must have the UUID of a tag, found a string \"x\"",
         );
+        let rule =
+            |member: &str, rest: &str| format!("ignore:\n  - keys: 'a-*'\n    member: {member}\n{rest}");
+        let reason = "    reason: r\n";
+        refused(&rule("/timeot", reason), "patchctl.yaml:3:13: `timeot` is no member of a job");
+        refused(&rule("/timeout", "    reason: ' '\n"), "patchctl.yaml:4:13: `reason` must not be empty");
+        refused(
+            &rule("/timeout", &format!("{reason}    until: 2027-02-30\n")),
+            "patchctl.yaml:5:12: `until` must be a day such as 2027-01-31, found `2027-02-30`",
+        );
+        refused(
+            "ignore:\n  - {keys: '[a', member: /timeout, reason: r}\n",
+            "patchctl.yaml:2:12: `[a` is no pattern of keys: error parsing glob '[a': unclosed character class; missing ']'",
+        );
+        let missing = parse(&SourceFile::new("p", rule("/timeout", ""))).expect_err("a bad file");
+        let missing = missing.iter().next().expect("a finding").clone();
+        assert!(missing.message.contains("missing field `reason`"), "{}", missing.message);
         let unknown = parse(&SourceFile::new("p", "getaway: a\n")).expect_err("a bad file");
         let unknown = unknown.iter().next().expect("a finding").clone();
         assert!(unknown.message.contains("unknown field `getaway`"), "{}", unknown.message);

@@ -16,6 +16,7 @@ pub mod drift;
 pub mod edit;
 pub mod elements;
 pub mod fingerprint;
+pub mod ignore;
 pub mod import;
 pub mod job;
 pub mod links;
@@ -35,6 +36,7 @@ pub mod snapshot;
 pub mod source;
 pub mod stamp;
 pub mod verify;
+pub mod why;
 pub mod yaml;
 
 // The shell.

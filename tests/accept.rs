@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use patchctl::accept::{self, Accepted, Context, Job, is_script};
 use patchctl::diff::{self, FieldChange, top_level};
+use patchctl::ignore::Rules;
 use patchctl::import::Known;
 use patchctl::job::{self, Owner, Type};
 use patchctl::manifest::{self, Manifest};
@@ -119,7 +120,11 @@ fn accepted(case: &Case, fields: &[FieldChange]) -> Accepted {
     known.learn_actions(&case.live);
     let differences = fields.iter().map(|field| (field.clone(), true)).collect();
     let job = Job { key: "job", live: &case.live, differences };
-    accept::accept(&case.file, &[job], Context { manifests: context(&tags), known: &known })
+    accept::accept(
+        &case.file,
+        &[job],
+        Context { manifests: context(&tags), known: &known, ignore: &Rules::default() },
+    )
 }
 
 /// The lines that a value fills, with what belongs to elements of a list.
@@ -253,7 +258,7 @@ proptest! {
             let known = Known::default();
             let differences_of = fields.iter().map(|field| (field.clone(), is_taken(field))).collect();
             let job = Job { key: "job", live: &case.live, differences: differences_of };
-            let found = accept::accept(&case.file, &[job], Context { manifests: context(&tags), known: &known });
+            let found = accept::accept(&case.file, &[job], Context { manifests: context(&tags), known: &known, ignore: &Rules::default() });
             let text = found.text.clone().unwrap_or_else(|| case.file.text.clone());
             let after = differences(&read(&text, &case.file.path).expect("valid"), &case.live);
             let left = |fields: &[FieldChange]| -> Vec<String> {

@@ -184,6 +184,7 @@ fn links_between_the_pages_lead_somewhere() {
         "CHANGELOG.md",
         "docs/drift.md",
         "docs/errors.md",
+        "docs/ignore.md",
         "docs/import.md",
         "docs/journal.md",
         "docs/json.md",
@@ -193,6 +194,7 @@ fn links_between_the_pages_lead_somewhere() {
         "docs/markdown.md",
         "docs/simulator.md",
         "examples/ci/README.md",
+        "docs/why.md",
     ];
     for path in pages {
         let text = page(path);

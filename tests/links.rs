@@ -75,6 +75,7 @@ fn plan_of(set: &DesiredSet, jobs: Vec<Option<LiveJob>>) -> Result<Plan, Vec<Str
         allow_script_loss: Vec::new(),
         tag_names: BTreeMap::new(),
         findings_stop: true,
+        ignore: patchctl::ignore::Rules::default(),
     };
     plan::build(set, &bindings, &snapshot, &policy)
         .map_err(|findings| findings.iter().map(|finding| finding.message.clone()).collect())

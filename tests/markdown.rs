@@ -61,6 +61,7 @@ fn plan_of(changes: Vec<Change>) -> Plan {
         tag_names: BTreeMap::new(),
         base: None,
         no_longer_managed: Vec::new(),
+        ignored: Vec::new(),
         warnings: Diagnostics::new(),
     }
 }

@@ -25,10 +25,12 @@ pub use select::{Target, TargetError, Wish, wish};
 use crate::diagnostic::Diagnostic;
 use crate::diff::{self, FieldChange, top_level};
 use crate::edit::{Replacement, splice};
+use crate::ignore;
 use crate::import::Known;
 use crate::job::{Owner, canonical, find_pointer};
 use crate::manifest::{self, Manifest};
 use crate::overlay;
+use crate::plan;
 use crate::snapshot::LiveJob;
 use crate::source::SourceFile;
 use crate::yaml;
@@ -51,6 +53,8 @@ pub struct Context<'a> {
     pub manifests: manifest::Context<'a>,
     /// Names beside ids.
     pub known: &'a Known,
+    /// Members that are left alone in many jobs; nothing is accepted into them.
+    pub ignore: &'a ignore::Rules,
 }
 
 /// A member whose live value was not written, and why.
@@ -162,7 +166,7 @@ fn proven(
         let is_accepted = |pointer: &str| {
             result.members.iter().any(|(key, accepted)| key == job.key && accepted == pointer)
         };
-        if let Some(pointer) = still_different(manifest, job, &is_accepted, context.known) {
+        if let Some(pointer) = still_different(manifest, job, &is_accepted, context) {
             return Err(format!("`{}` would still differ", crate::render::text::dotted(&pointer)));
         }
     }
@@ -180,9 +184,10 @@ fn still_different(
     manifest: &Manifest,
     job: &Job<'_>,
     is_accepted: &dyn Fn(&str) -> bool,
-    known: &Known,
+    context: Context<'_>,
 ) -> Option<String> {
-    let spec = resolved(manifest.as_declared(), known);
+    let manifest = plan::managed(context.ignore, manifest);
+    let spec = resolved(manifest.as_declared(), context.known);
     // Scripts are compared by digests and never accepted, so they are left out of this.
     let desired = overlay::overlay(&spec, &job.live.normalised, true).desired;
     let mut left = diff::diff(&job.live.normalised, &desired);

@@ -89,6 +89,12 @@ impl Target {
         !self.key.contains(['*', '?', '[', '{'])
     }
 
+    /// Whether just this member is asked for, or one below it.
+    pub fn is_about(&self, pointer: &str) -> bool {
+        let rest = self.member.as_deref().and_then(|member| member.strip_prefix(pointer));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
     /// Whether a difference is, lies in, or holds what is asked for.
     ///
     /// An element of a list that came or went holds its members; a list whose order changed holds none.

@@ -62,7 +62,7 @@ fn accepted_into(text: &str, keys: &[&str], live: &Json, take: &dyn Fn(&str) -> 
             Job { key, live: &live, differences: differences.collect() }
         })
         .collect();
-    accept(&file, &jobs, Context { manifests, known: &known })
+    accept(&file, &jobs, Context { manifests, known: &known, ignore: &crate::ignore::Rules::default() })
 }
 
 const HEAD: &str = "apiVersion: patchctl/v1\nkind: DeploymentJob\nmetadata: {key: a, id: 00000000-0f3d-4b58-a2c7-d915e86b4f30}\n";

@@ -61,6 +61,7 @@ impl Repository {
             context: LoadContext { tags: &tags, allow_unknown_fields: false },
             owner: "us",
             record: None,
+            ignore: &crate::ignore::Rules::default(),
         };
         read(&resolve(&root, reference)?, sources)
     }

@@ -27,7 +27,7 @@ use crate::manifest;
 use crate::plan::{Action, Change, Field, Origin};
 use crate::render;
 use crate::render::accept::{File, Member, Report};
-use crate::render::text::count;
+use crate::render::text::{count, dotted};
 use crate::snapshot::LiveJob;
 use crate::terminal::Terminal;
 use crate::yaml;
@@ -83,6 +83,9 @@ async fn accept(arguments: &Arguments, args: &AcceptArgs, terminal: &Terminal) -
         can_ask: false,
         // What a console edit broke is no reason not to take it into Git: the manifest is judged when it is planned.
         findings_stop: false,
+        // To tell somebody who asks for such a member why there is nothing to accept.
+        shows_ignored: !args.targets.is_empty(),
+        why: None,
     };
     let inventory = request.take_inventory()?;
     asked.check_keys(&inventory)?;
@@ -279,6 +282,7 @@ impl Run<'_> {
                 by_file.entry(shown.to_owned()).or_default().push(Manifest { key, live, fields });
             }
         }
+        self.tell_ignored(made);
         let mut known = Known { tags: self.settings.tags.clone(), keys, ..Known::default() };
         parents.iter().for_each(|job| known.learn_actions(job));
         by_file.values().flatten().for_each(|manifest| known.learn_actions(&manifest.live));
@@ -286,6 +290,21 @@ impl Run<'_> {
             self.edit(&shown, &manifests, &known, members_of(&mut members, &manifests), report, read)?;
         }
         Ok(())
+    }
+
+    /// Nothing is accepted of what a rule leaves alone, which is told to whoever asked for just that.
+    fn tell_ignored(&self, made: &Made) {
+        for ignored in &made.plan.ignored {
+            let is_asked = self.asked.of_key(&ignored.key).any(|target| target.is_about(&ignored.path));
+            if is_asked {
+                self.terminal.note(&format!(
+                    "`{}/{}` is left alone by the rule at {}, so nothing of it is accepted",
+                    ignored.key,
+                    dotted(&ignored.path),
+                    ignored.rule
+                ));
+            }
+        }
     }
 
     /// A manifest without a live job, or whose job is not to be touched, has nothing to be accepted.
@@ -354,6 +373,7 @@ impl Run<'_> {
                 scripts: &scripts,
             },
             known,
+            ignore: &self.settings.ignore,
         };
         let jobs: Vec<Job<'_>> = manifests
             .iter()

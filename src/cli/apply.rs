@@ -89,6 +89,8 @@ async fn plan_and_apply(
         record: record.as_ref(),
         can_ask: !args.auto_approve,
         findings_stop: true,
+        shows_ignored: false,
+        why: None,
     };
     // Before the manifests are read, so that what is recorded is what they were read at.
     let head = request.clean_head();

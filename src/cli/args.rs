@@ -133,6 +133,7 @@ Examples:
   patchctl plan --output json > changes.json
   patchctl plan --out plan.json         # to be looked at, and carried out by apply --plan
   patchctl plan --detailed-exitcode     # 2 where there are changes, for scripts
+  patchctl plan --why windows-servers-weekly/timezone
   patchctl plan --gateway sim:examples/tenant")]
     Plan(PlanArgs),
     /// Show the plan, ask, and carry it out
@@ -395,6 +396,12 @@ pub struct PlanArgs {
     /// Show what changes in scripts since the base, as text; without it only digest and size are shown
     #[arg(long)]
     pub show_scripts: bool,
+    /// List the members that ignore rules leave alone although declared and live differ
+    #[arg(long)]
+    pub show_ignored: bool,
+    /// Print only why this member is equal or different, and all that this was concluded from
+    #[arg(long, value_name = "KEY/MEMBER", conflicts_with_all = ["out", "show_ignored", "show_scripts", "detailed_exitcode", "prune"])]
+    pub why: Option<String>,
     /// Save the plan to this file, for `apply --plan`; it holds no contents of scripts and no credentials
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,

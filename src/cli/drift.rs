@@ -14,6 +14,7 @@ use super::drift_args::DriftArgs;
 use super::planning::{Made, Request};
 use super::session::{Failure, Session};
 use super::settings::Settings;
+use super::why::Question;
 use super::{Exit, pretty, record};
 use crate::api::ReadApi;
 use crate::drift::seen::{Problem, Seen, Whose};
@@ -21,7 +22,7 @@ use crate::drift::{self, DeclaredScript, EditedScripts, Facts, Report};
 use crate::elements;
 use crate::fingerprint;
 use crate::inventory::Inventory;
-use crate::plan::Action;
+use crate::plan::{self, Action};
 use crate::render;
 use crate::render::when::Now;
 use crate::script;
@@ -50,12 +51,23 @@ async fn check(arguments: &Arguments, args: &DriftArgs, terminal: &Terminal) -> 
         record: record.as_ref(),
         can_ask: false,
         findings_stop: false,
+        shows_ignored: args.show_ignored,
+        why: None,
     };
     let inventory = request.take_inventory()?;
+    let question = Question::read(args.why.as_deref(), &arguments.common, &inventory)?;
+    let request = match &question {
+        Some(question) => Request { common: &question.common, why: Some(&question.key), ..request },
+        None => request,
+    };
     let session = Session::open(&settings, &planning, terminal).await?;
     let made = make_plan(request, &inventory, &session).await;
     let n_cached = made.as_ref().map_or(0, |made| made.n_cached);
     let found = made.and_then(|made| {
+        if let Some(question) = &question {
+            // Whatever the answer is: a question is no check.
+            return question.tell("drift", &made, &session, terminal).map(|()| false);
+        }
         let run = Run { request, args, planning: &planning, inventory: &inventory, session: &session };
         run.report(&made, arguments, terminal)
     });
@@ -144,14 +156,21 @@ impl Run<'_> {
                     oldest_read,
                     lists_unmanaged: self.args.unmanaged,
                     only_new: self.args.new_only,
+                    shows_ignored: self.args.show_ignored && !made.plan.ignored.is_empty(),
                 };
                 if self.args.show_scripts {
                     let texts = self.request.script_texts(made)?;
                     terminal.data(&render::scripts::scripts(&texts, &terminal.layout()));
                 }
+                if self.args.show_ignored {
+                    terminal.data(&render::ignored::ignored(&made.plan.ignored, &terminal.layout()));
+                }
                 terminal.data(&render::drift::drift(report, context, &terminal.layout()));
             }
             Output::Markdown => {
+                if self.args.show_ignored {
+                    terminal.note(render::ignored::NOT_IN_MARKDOWN);
+                }
                 let context = render::markdown::drift::Context {
                     owner: &self.request.settings.owner,
                     gateway: &self.session.gateway,
@@ -168,7 +187,11 @@ impl Run<'_> {
                     oldest_read,
                     lists_unmanaged: self.args.unmanaged,
                 };
-                terminal.data(&pretty(&render::drift_json::drift(report, &made.plan, context)));
+                let mut json = render::drift_json::drift(report, &made.plan, context);
+                if self.args.show_ignored {
+                    json["ignored"] = render::ignored::json(&made.plan.ignored);
+                }
+                terminal.data(&pretty(&json));
             }
         }
         Ok(())
@@ -194,13 +217,18 @@ impl Run<'_> {
             }
             let (manifest, _) =
                 self.inventory.manifest(summary, self.request.sources(&shown)).map_err(Failure::Findings)?;
-            let scripts =
-                script::all_declared(&manifest.spec).into_iter().map(|(path, value)| DeclaredScript {
-                    label: label_of(&manifest.spec, &path),
-                    value: value.clone(),
-                    place: manifest.declared_at(&path).map(|(key, _)| key),
-                    path,
-                });
+            // A rule that leaves actions alone leaves their scripts alone.
+            let manifest = plan::managed(&settings.ignore, &manifest);
+            let scripts = script::all_declared(&manifest.spec);
+            if scripts.is_empty() {
+                continue;
+            }
+            let scripts = scripts.into_iter().map(|(path, value)| DeclaredScript {
+                label: label_of(&manifest.spec, &path),
+                value: value.clone(),
+                place: manifest.declared_at(&path).map(|(key, _)| key),
+                path,
+            });
             found.push(EditedScripts {
                 key: summary.key.clone(),
                 id: row.id.clone(),

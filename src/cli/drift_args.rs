@@ -29,6 +29,12 @@ pub struct DriftArgs {
     /// Show what changed in scripts since the base, as text
     #[arg(long)]
     pub show_scripts: bool,
+    /// List the members that ignore rules leave alone although declared and live differ
+    #[arg(long)]
+    pub show_ignored: bool,
+    /// Print only why this member is equal or different, and all that this was concluded from
+    #[arg(long, value_name = "KEY/MEMBER", conflicts_with_all = ["since", "new_only", "include_pending", "unmanaged", "show_scripts", "show_ignored"])]
+    pub why: Option<String>,
     /// Start the embedded simulator afresh from its seed files
     #[arg(long)]
     pub reset: bool,

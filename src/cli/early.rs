@@ -55,7 +55,8 @@ fn look(job: Option<Value>, early: Option<Early>) -> Seen {
         Steps::of(&policy, &stamps, &NoTrails, &manifest.unpack(), &binding, job.as_ref())
     });
     let verdict = match steps {
-        Some(steps) if steps.is_quiet() => Verdict::Quiet(steps),
+        // What is ignored is told with the places of what is declared.
+        Some(steps) if steps.is_quiet() && !steps.has_ignored() => Verdict::Quiet(steps),
         Some(_) | None => Verdict::Open,
     };
     Seen { customer, body, verdict }

@@ -8,7 +8,8 @@ use globset::{Glob, GlobSetBuilder};
 use serde_json::{Map, Value};
 
 use super::identity::base_failed;
-use super::planning::{Live, Request, job};
+use super::planning::{Request, job};
+use super::reading::Live;
 use super::session::Failure;
 use crate::api::ReadApi;
 use crate::base::{BaseProblem, Choice, Chosen, Lookup};
@@ -16,7 +17,7 @@ use crate::diff::escape;
 use crate::inventory::{Inventory, Sources, Summary};
 use crate::ledger::Ledger;
 use crate::manifest::Manifest;
-use crate::plan::{AtBase, Decisions, DisabledBy, Left, NoLongerManaged, PlanBase, Trail, Trails};
+use crate::plan::{self, AtBase, Decisions, DisabledBy, Left, NoLongerManaged, PlanBase, Trail, Trails};
 use crate::terminal::Terminal;
 
 /// Remarks on the base that are shown; more of them say the same about more files.
@@ -121,7 +122,9 @@ impl<'a> Request<'a> {
             };
             let (manifest, _) = inventory.manifest(summary, history.sources).map_err(Failure::Findings)?;
             let mut paths = Vec::new();
-            undeclared(former.as_declared(), manifest.as_declared(), "", &mut paths);
+            // What rules left alone then was not managed; what they leave alone now is told by itself.
+            let former = plan::managed(&self.settings.ignore, &former);
+            undeclared(former.as_declared(), manifest.as_written(), "", &mut paths);
             let Some(id) = binding.id().filter(|_| !paths.is_empty()) else { continue };
             let Some(job) = job(&mut live.details, id, api).await? else { continue };
             found.extend(paths.into_iter().filter_map(|path| {

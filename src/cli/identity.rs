@@ -8,7 +8,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::args::PlanningArgs;
-use super::planning::{Live, Request, job, read_failed, spill_failed};
+use super::planning::{Request, job, read_failed, spill_failed};
+use super::reading::Live;
 use super::session::Failure;
 use crate::api::ReadApi;
 use crate::apply::chain;

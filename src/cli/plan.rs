@@ -5,6 +5,7 @@ use super::cost;
 use super::planning::{Made, Request};
 use super::session::{Failure, Session};
 use super::settings::Settings;
+use super::why::Question;
 use super::{Exit, pretty, record, saved};
 use crate::api::ReadApi;
 use crate::plan::{Action, Plan};
@@ -30,8 +31,15 @@ async fn show_plan(arguments: &Arguments, args: &PlanArgs, terminal: &Terminal) 
         record: record.as_ref(),
         can_ask: false,
         findings_stop: true,
+        shows_ignored: args.show_ignored,
+        why: None,
     };
     let inventory = request.take_inventory()?;
+    let question = Question::read(args.why.as_deref(), &arguments.common, &inventory)?;
+    let request = match &question {
+        Some(question) => Request { common: &question.common, why: Some(&question.key), ..request },
+        None => request,
+    };
     let session = Session::open(&settings, &args.planning, terminal).await?;
     let known = || session.client.simulator_updates();
     let mut made = request.make_plan(&inventory, &session.client, known, &session.identity).await;
@@ -47,8 +55,12 @@ async fn show_plan(arguments: &Arguments, args: &PlanArgs, terminal: &Terminal) 
             Err(failure) => made = Err(failure),
         }
     }
-    if let Ok(made) = &made {
-        show(made, &session, &settings, arguments, terminal);
+    if let (Ok(plan), Some(question)) = (&made, &question) {
+        if let Err(failure) = question.tell("plan", plan, &session, terminal) {
+            made = Err(failure);
+        }
+    } else if let Ok(made) = &made {
+        show(made, &session, &settings, arguments, args, terminal);
         if arguments.common.output == Output::Human && (args.out.is_some() || terminal.is_verbose()) {
             terminal.data(&format!("Fingerprint: {}\n", made.plan.fingerprint()));
         }
@@ -61,7 +73,15 @@ async fn show_plan(arguments: &Arguments, args: &PlanArgs, terminal: &Terminal) 
     made.map(|made| made.plan)
 }
 
-fn show(made: &Made, session: &Session, settings: &Settings, arguments: &Arguments, terminal: &Terminal) {
+fn show(
+    made: &Made,
+    session: &Session,
+    settings: &Settings,
+    arguments: &Arguments,
+    args: &PlanArgs,
+    terminal: &Terminal,
+) {
+    let shows_ignored = args.show_ignored;
     let plan = &made.plan;
     let applying = cost::of_apply(&session.client, plan.calls_needed());
     let applying = (plan.calls_needed() > 0 && plan.guard.is_none()).then_some(applying.as_str());
@@ -69,15 +89,25 @@ fn show(made: &Made, session: &Session, settings: &Settings, arguments: &Argumen
         Output::Human => {
             let calls = session.client.calls().to_string();
             let context = render::plan::Context { gateway: &session.gateway, calls: &calls, applying };
-            terminal.data(&render::plan::plan(plan, context, &terminal.layout()));
+            let layout = terminal.layout();
+            if shows_ignored {
+                terminal.data(&render::ignored::ignored(&plan.ignored, &layout));
+            }
+            terminal.data(&render::plan::plan(plan, context, &layout));
         }
         Output::Json => {
             let api = cost::json(&session.client, made.n_cached);
             let mut json = render::json::plan(plan, api);
             json["unsettled_runs"] = made.unsettled.json();
+            if shows_ignored {
+                json["ignored"] = render::ignored::json(&plan.ignored);
+            }
             terminal.data(&pretty(&json));
         }
         Output::Markdown => {
+            if shows_ignored {
+                terminal.note(render::ignored::NOT_IN_MARKDOWN);
+            }
             let context =
                 markdown::plan::Context { owner: &settings.owner, gateway: &session.gateway, applying };
             terminal.data(&markdown::plan::plan(plan, context));

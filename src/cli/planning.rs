@@ -7,19 +7,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-use futures_util::StreamExt;
-use serde_json::Value;
 
 use super::args::{Common, PlanningArgs};
-use super::cost::Progress;
-use super::early::{self, Early, Seen, Verdict};
 use super::history::History;
 use super::identity::Identified;
-use super::links::{self, Links};
+use super::ignoring;
+use super::links;
 use super::probing::{self, Choice};
 use super::pruning;
+use super::reading::Live;
 use super::selection::Selection;
 use super::session::Failure;
 use super::settings::Settings;
@@ -34,12 +30,11 @@ use crate::job::Platform;
 use crate::ledger::Ledger;
 use crate::load::{self, LoadContext};
 use crate::manifest::DesiredSet;
-use crate::plan::{self, Binding, Change, Plan, Policy, RunOnce};
-use crate::probe::{self, Leftover};
+use crate::plan::{self, Binding, Change, Grounds, Plan, Policy, RunOnce};
 use crate::probes::Probes;
 use crate::record::Record;
 use crate::script::Scripts;
-use crate::snapshot::{ApiUsers, ListRow, LiveJob, Snapshot};
+use crate::snapshot::{ApiUsers, ListRow, LiveJob};
 use crate::terminal::Terminal;
 
 /// Everything that planning is told.
@@ -55,6 +50,10 @@ pub(super) struct Request<'a> {
     pub(super) can_ask: bool,
     /// Whether what is wrong with a job as it would be stops the plan, see [`Policy::findings_stop`].
     pub(super) findings_stop: bool,
+    /// Whether what rules leave alone is to be told of every manifest, also of those that are known to need nothing.
+    pub(super) shows_ignored: bool,
+    /// Key of the manifest that is to be explained.
+    pub(super) why: Option<&'a str>,
 }
 
 /// A plan and what carrying it out needs.
@@ -76,6 +75,8 @@ pub(super) struct Made {
     pub(super) n_cached: usize,
     /// What interrupted runs left open.
     pub(super) unsettled: UnsettledRuns,
+    /// All that the manifest was judged by which is to be explained.
+    pub(super) looked_at: Option<Grounds>,
     /// The subscription that answered; empty where no live job told it.
     pub(super) subscription: String,
     /// The youngest edit of any listed job, milliseconds since 1970-01-01 UTC by the server's clock.
@@ -96,10 +97,12 @@ pub(super) fn load_manifests(
     common: &Common,
 ) -> Result<(DesiredSet, Diagnostics), Failure> {
     let shown = |path: &Path| settings.shown(path);
-    let (mut set, findings) = load::load(&settings.jobs, &settings.root, &shown, context(settings, common));
+    let (mut set, mut findings) =
+        load::load(&settings.jobs, &settings.root, &shown, context(settings, common));
     if findings.has_errors() {
         return Err(Failure::Findings(findings));
     }
+    findings.append(ignoring::of_set(&set, settings, common));
     let keys: Vec<String> = set.manifests.iter().map(|manifest| manifest.key.clone()).collect();
     let selected = Selection::of(common, &keys)?;
     set.manifests.retain(|manifest| selected.has(&manifest.key));
@@ -119,6 +122,7 @@ impl Request<'_> {
             context: context(self.settings, self.common),
             owner: &self.settings.owner,
             record: self.record,
+            ignore: &self.settings.ignore,
         }
     }
 
@@ -137,7 +141,7 @@ impl Request<'_> {
     }
 
     /// A simulator that starts afresh has other jobs under the same dates, so nothing of it may be remembered.
-    fn cache_use(&self) -> CacheUse {
+    pub(super) fn cache_use(&self) -> CacheUse {
         match (self.planning.no_cache, self.planning.refresh || self.planning.reset) {
             (true, _) => CacheUse::None,
             (false, true) => CacheUse::Refresh,
@@ -197,6 +201,7 @@ impl Request<'_> {
                 .map(|(name, id)| (id.to_ascii_lowercase(), name.clone()))
                 .collect(),
             findings_stop: self.findings_stop,
+            ignore: self.settings.ignore.clone(),
         };
         let mut live = self.read_live(inventory, &selected, api, identity, &policy, &probes).await?;
         live.ledger.api_users().for_each(|user| policy.api_users.add(user));
@@ -222,6 +227,7 @@ impl Request<'_> {
         self.remember_bindings(&identified, &selected, &rows, &mut ledger);
         let Identified { bindings, findings, others, .. } = identified;
         made.builder.warn(findings);
+        made.builder.warn(ignoring::of_inventory(inventory, self.settings, self.common));
         made.builder.set_others(others.clone());
         let mut plan = made.builder.finish(&bindings, &rows).map_err(Failure::Findings)?;
         plan.base = base;
@@ -259,6 +265,7 @@ impl Request<'_> {
             bound,
             n_cached,
             unsettled,
+            looked_at: made.looked_at,
             subscription: customer,
             seen_at,
             rows,
@@ -303,19 +310,24 @@ impl Request<'_> {
             builder: plan::Builder::new(policy),
             scripts: Scripts::default(),
             clean: BTreeMap::new(),
+            looked_at: None,
         };
         // Parents first, so that it is known of them whether they are as declared.
         for at in links.order(selected) {
             let (summary, binding) = (selected[at], &bindings[at]);
             let revision = links.revision(summary, binding, details, &planned.clean);
             let is_unique = binding.id().is_some_and(|id| details.is_stamp_unique(id, &stamps));
-            let is_asked_for = policy.set_scripts.contains(&summary.key);
+            let is_explained = self.why == Some(summary.key.as_str());
+            let is_asked_for = is_explained
+                || policy.set_scripts.contains(&summary.key)
+                || (self.shows_ignored && summary.may_ignore());
             if is_unique && !is_asked_for && summary.was_clean(revision.as_deref()) {
                 planned.builder.add_unchanged();
                 planned.clean.extend(revision.map(|revision| (summary.key.clone(), revision)));
                 continue;
             }
-            let one = match binding.id().and_then(|id| ready.remove(id)).filter(|_| is_unique) {
+            let ready = binding.id().and_then(|id| ready.remove(id));
+            let one = match ready.filter(|_| is_unique && !is_explained) {
                 Some(one) => one,
                 None => {
                     let (manifest, scripts) =
@@ -327,6 +339,10 @@ impl Request<'_> {
                     let look = links::Look { inventory, sources, rows, links, api };
                     let parent = look.parent(summary, job.as_ref(), details).await?;
                     let (job, parent) = (job.as_ref(), parent.as_ref());
+                    if is_explained {
+                        planned.looked_at =
+                            Some(Grounds::of(policy, &stamps, &manifest, binding, job, parent));
+                    }
                     let mut steps =
                         plan::Steps::linked(policy, &stamps, history, &manifest, binding, job, parent);
                     history.check()?;
@@ -372,137 +388,6 @@ impl Request<'_> {
         inventory.remember(&memo, &clean, self.sources(&shown))
     }
 
-    /// Lists the platforms in use and reads the jobs that manifests are bound to, as far as the cache does not know
-    /// them.
-    async fn read_live<A: ReadApi>(
-        &self,
-        inventory: &Inventory,
-        selected: &[&Summary],
-        api: &A,
-        identity: &str,
-        policy: &Policy,
-        probes: &Probes,
-    ) -> Result<Live, Failure> {
-        let mut rows = Vec::new();
-        let mut customers = BTreeSet::new();
-        let mut list_calls = BTreeMap::new();
-        // Parents outside of the selection are no part of the plan, and say which live job a child is linked to.
-        let all = links::with_parents(inventory, selected);
-        // The job of a removed manifest may be of any platform.
-        let mut platforms = match self.planning.prune {
-            Some(_) => Platform::ALL.to_vec(),
-            None => platforms_in_use(&all),
-        };
-        for platform in probes.platforms() {
-            if !platforms.contains(&platform) {
-                platforms.push(platform);
-            }
-        }
-        for platform in platforms {
-            let n_before = api.calls().list;
-            for row in api.list_jobs(platform.as_str()).await.map_err(read_failed)? {
-                customers.extend(row.get("customerId").and_then(Value::as_str).map(str::to_ascii_lowercase));
-                rows.extend(ListRow::read(&row));
-            }
-            let n_calls = api.calls().list.saturating_sub(n_before);
-            list_calls.insert(platform, usize::try_from(n_calls).unwrap_or(usize::MAX));
-        }
-        self.check_customer(&customers)?;
-        let mut rows = Snapshot::new(rows).rows;
-        let leftovers = probe::take_leftovers(&mut rows, &self.settings.owner);
-        let customer = customers.into_iter().collect::<Vec<_>>().join(",");
-        let ledger = self.open_ledger(identity, &customer);
-        let mut identified = self.bind(inventory, &all, &rows, &ledger)?;
-        let links = Links::new(&all, &identified.bindings, selected, &rows);
-        links.check_circles(inventory, self.sources(&|path: &Path| self.settings.shown(path)))?;
-        identified.select(&all, selected);
-        let bindings = &identified.bindings;
-        let now = jiff::Timestamp::now().as_millisecond();
-        let mut details = Details::open(&self.cache_folder(), identity, &customer, self.cache_use(), now)
-            .map_err(|error| spill_failed(&error))?;
-        if let Some(note) = details.note.take() {
-            self.terminal.note(&note);
-        }
-        let mut ids: BTreeSet<String> = bindings.iter().filter_map(Binding::id).map(str::to_owned).collect();
-        ids.extend(links.to_read(selected));
-        let missing = details.missing(ids.into_iter(), &rows);
-        let mut by_id: BTreeMap<&str, Asked<'_>> =
-            missing.iter().map(|id| (id.as_str(), Asked { bound: None, row: None })).collect();
-        for (summary, binding) in selected.iter().zip(bindings) {
-            if let Some(id) = binding.id() {
-                by_id.insert(id, Asked { bound: Some((summary, binding)), row: None });
-            }
-        }
-        for row in &rows {
-            if let Some(asked) = by_id.get_mut(row.id.as_str()) {
-                asked.row = Some(row);
-            }
-        }
-        let mut ready = BTreeMap::new();
-        let fetched =
-            self.fetch(inventory, api, missing.clone(), &by_id, &mut details, policy, &mut ready).await;
-        if fetched.is_err() {
-            // What was read stays, so that the next run goes on from there; the failure itself is what counts.
-            let _ = details.save();
-        }
-        fetched?;
-        drop(by_id);
-        Ok(Live { rows, identified, details, ledger, ready, list_calls, leftovers, links, customer })
-    }
-
-    /// Asks for jobs, and plans each while the others are on their way.
-    ///
-    /// Which stamps stand twice is known only when all are there; then those manifests are planned again.
-    #[expect(clippy::too_many_arguments, reason = "one loop over all that a read needs, used once")]
-    async fn fetch<A: ReadApi>(
-        &self,
-        inventory: &Inventory,
-        api: &A,
-        ids: Vec<String>,
-        by_id: &BTreeMap<&str, Asked<'_>>,
-        details: &mut Details,
-        policy: &Policy,
-        ready: &mut BTreeMap<String, One>,
-    ) -> Result<(), Failure> {
-        let n_jobs = ids.len();
-        let shared_policy = Arc::new(policy.clone());
-        let reads = futures_util::stream::iter(ids).map(|id| {
-            let asked = by_id.get(id.as_str());
-            let early = asked.and_then(Asked::alone).and_then(|(summary, binding)| {
-                let manifest = inventory.packed(summary)?;
-                Some(Early { manifest, binding: binding.clone(), policy: Arc::clone(&shared_policy) })
-            });
-            async move {
-                let seen = early::read(api, &id, early).await;
-                (id, seen)
-            }
-        });
-        // The client sends no more at a time than it may; the rest are jobs that are being looked at.
-        let at_a_time = self.planning.connection.concurrency().saturating_mul(2);
-        let mut reads = std::pin::pin!(reads.buffer_unordered(at_a_time));
-        let mut progress = Progress::new(self.terminal, n_jobs);
-        while let Some((id, seen)) = reads.next().await {
-            let Seen { customer, body, verdict } = seen.map_err(read_failed)?;
-            progress.step();
-            self.check_customer(&customer.iter().cloned().collect())?;
-            if body.is_some() && customer.is_none() && self.settings.customer_id.is_some() {
-                let message = format!("the live job {id} does not say which subscription it belongs to");
-                let help = "`customerId` is configured and can not be compared; nothing was changed";
-                return Err(Failure::Error(vec![message], Some(help.to_owned())));
-            }
-            let asked = by_id.get(id.as_str());
-            let row = asked.and_then(|asked| asked.row);
-            details.put_body(&id, body, row).map_err(|error| spill_failed(&error))?;
-            let one = match (verdict, asked.and_then(Asked::alone)) {
-                (Verdict::Quiet(steps), _) => One { steps, scripts: Scripts::default() },
-                // What differs is planned when all is read, with the places of what is declared.
-                (Verdict::Open, _) => continue,
-            };
-            ready.insert(id, one);
-        }
-        Ok(())
-    }
-
     /// Stops before anything is planned for the wrong subscription.
     pub(super) fn check_customer(&self, answered: &BTreeSet<String>) -> Result<(), Failure> {
         let Some(expected) = &self.settings.customer_id else { return Ok(()) };
@@ -519,43 +404,10 @@ impl Request<'_> {
     }
 }
 
-/// What was read of the live jobs.
-pub(super) struct Live {
-    pub(super) rows: Vec<ListRow>,
-    pub(super) identified: Identified,
-    pub(super) details: Details,
-    pub(super) ledger: Ledger,
-    /// What was planned while jobs were fetched, by the job's id.
-    ready: BTreeMap<String, One>,
-    /// How many calls each platform's list took.
-    list_calls: BTreeMap<Platform, usize>,
-    /// Scratch jobs of earlier probes; they are in no row.
-    leftovers: Vec<Leftover>,
-    links: Links,
-    /// The subscription that answered; empty where no live job told it.
-    customer: String,
-}
-
-/// A job that may have to be asked for, and who wants it.
-#[derive(Clone, Copy)]
-struct Asked<'a> {
-    /// The manifest that is bound to it; none for the parent of one.
-    bound: Option<(&'a Summary, &'a Binding)>,
-    row: Option<&'a ListRow>,
-}
-
-impl<'a> Asked<'a> {
-    /// The manifest and its binding, where the job can be planned by itself: one whose links are to be resolved waits
-    /// until its parent is there.
-    fn alone(&self) -> Option<(&'a Summary, &'a Binding)> {
-        self.bound.filter(|(summary, _)| !summary.has_links())
-    }
-}
-
 /// What one manifest came to, with all that carrying it out needs.
-struct One {
-    steps: plan::Steps,
-    scripts: Scripts,
+pub(super) struct One {
+    pub(super) steps: plan::Steps,
+    pub(super) scripts: Scripts,
 }
 
 impl One {
@@ -586,6 +438,8 @@ struct Planned<'p> {
     scripts: Scripts,
     /// Revisions of the jobs that manifests were found equal to, by key.
     clean: BTreeMap<String, String>,
+    /// The manifest that is to be explained.
+    looked_at: Option<Grounds>,
 }
 
 /// A read that failed: nothing is planned from what was read before it.
@@ -598,11 +452,4 @@ pub(super) fn read_failed(error: ApiError) -> Failure {
 pub(super) fn spill_failed(error: &std::io::Error) -> Failure {
     let message = "could not write to a temporary file".to_owned();
     Failure::Error(vec![message, error.to_string()], Some("is the disk full? nothing was changed".to_owned()))
-}
-
-/// A platform that no manifest names is not listed; a manifest bound by id alone may be of any.
-fn platforms_in_use(selected: &[&Summary]) -> Vec<Platform> {
-    let all = selected.iter().any(|summary| summary.platform().is_none());
-    let named = |platform: &Platform| selected.iter().any(|summary| summary.platform() == Some(*platform));
-    Platform::ALL.into_iter().filter(|platform| all || named(platform)).collect()
 }

@@ -1,6 +1,6 @@
 #![expect(
     clippy::disallowed_methods,
-    reason = "settings come from the environment and the configuration file"
+    reason = "settings come from the environment and the configuration file, and some hold until a day"
 )]
 
 //! Where every setting comes from: flag, then environment, then configuration file, then default.
@@ -14,6 +14,7 @@ use super::args::Common;
 use crate::api::{Credentials, Gateway, GatewayError, SettingOrigin};
 use crate::config::{self, Config, Updates};
 use crate::diagnostic::Diagnostics;
+use crate::ignore;
 use crate::load;
 use crate::plan::ConsoleChanges;
 use crate::render::doctor::{Origin, Setting};
@@ -46,6 +47,8 @@ pub(super) struct Settings {
     api_users: Vec<String>,
     /// What becomes of changes in the console.
     pub(super) console: ConsoleChanges,
+    /// Members that are left alone in many jobs, as the rules are on the day of the run, in UTC.
+    pub(super) ignore: ignore::Rules,
     gateway: Option<(String, SettingOrigin, PathBuf)>,
     config: Option<PathBuf>,
     origins: Origins,
@@ -165,6 +168,7 @@ impl Settings {
             updates: config.updates.unwrap_or(Updates::Auto),
             api_users: config.api_users,
             console: config.console.unwrap_or_default(),
+            ignore: ignore::Rules::new(config.ignore_rules, today()),
             gateway,
             config: config_path,
             origins,
@@ -288,6 +292,11 @@ impl Settings {
         };
         Setting::new("gateway", value, origin)
     }
+}
+
+/// The day that it is in UTC; settled once for the whole run, which may go on over midnight.
+fn today() -> jiff::civil::Date {
+    jiff::tz::TimeZone::UTC.to_datetime(jiff::Timestamp::now()).date()
 }
 
 /// The login of the environment; a token wins, because it was made for this one purpose.

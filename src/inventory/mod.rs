@@ -24,6 +24,7 @@ pub use packed::Packed;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::fingerprint;
+use crate::ignore;
 use crate::job::{Platform, TABLE_VERSION};
 use crate::load::{self, LoadContext};
 use crate::manifest::{self, Context, Linked, Manifest, Parent, ReadScript, ScriptProblem};
@@ -52,6 +53,10 @@ pub struct Summary {
     pub names_actions: bool,
     /// Whether it declares the contents of scripts, which can not be read back.
     pub has_scripts: bool,
+    /// Whether it says itself that members are left alone.
+    ignores: bool,
+    /// Of the members that rules of the configuration are about, those that it declares, by JSON Pointer.
+    pub ignorable: Vec<String>,
     /// Revision of the live job that it was last seen equal to.
     clean: Option<String>,
     #[serde(skip)]
@@ -64,6 +69,11 @@ impl Summary {
     /// The declared platform.
     pub fn platform(&self) -> Option<Platform> {
         self.platform.as_deref().and_then(Platform::parse)
+    }
+
+    /// Whether a rule may leave something alone in it.
+    pub fn may_ignore(&self) -> bool {
+        self.ignores || !self.ignorable.is_empty()
     }
 
     /// Whether other jobs must be looked at to plan it.
@@ -120,6 +130,8 @@ pub struct Sources<'a> {
     pub owner: &'a str,
     /// What stands in place of stamps: a job without its entry has scripts of which nothing is known.
     pub record: Option<&'a Record>,
+    /// The rules of the configuration that leave members alone.
+    pub ignore: &'a ignore::Rules,
 }
 
 /// All manifests, in brief.
@@ -369,6 +381,8 @@ fn read_file(path: &Path, sources: Sources<'_>, remembered: &BTreeMap<String, Re
         parent: manifest.parent(),
         names_actions: !manifest.named_actions().is_empty(),
         has_scripts: !script::all_declared(&manifest.spec).is_empty(),
+        ignores: !manifest.ignore.is_empty(),
+        ignorable: sources.ignore.declared_in(&manifest.spec),
         clean: None,
         file: 0,
         position,
@@ -451,8 +465,10 @@ fn memo_header(sources: Sources<'_>) -> String {
         sources.owner,
         sources.record.map(|record| fingerprint::sha256_hex(record.text(sources.owner).as_bytes())),
         sources.root.to_string_lossy(),
+        // A manifest that was equal to its job under a rule need not be so the day after the rule's last.
+        sources.ignore.facts(),
     ]);
-    format!("patchctl-manifests 2 {}", fingerprint::of_value(&parts))
+    format!("patchctl-manifests 3 {}", fingerprint::of_value(&parts))
 }
 
 /// Reads a memo; one that is damaged or was made under other circumstances is no memo.
@@ -501,6 +517,7 @@ spec:
             shown: &shown,
             context: LoadContext { tags: &tags, allow_unknown_fields: false },
             owner: "us",
+            ignore: &ignore::Rules::default(),
         };
         for round in ["without a memo", "with one"] {
             std::fs::write(jobs.join("one.sh"), "echo 1").expect("writable");

@@ -227,7 +227,7 @@ pub(super) fn range_is_firm(member: &Member) -> bool {
 }
 
 /// Says in a few words who decides the value.
-pub(super) fn decided_by(member: &Member) -> &'static str {
+pub(crate) fn decided_by(member: &Member) -> &'static str {
     match member.owner {
         Owner::User => "you",
         Owner::UserAtCreation => "you, when the job is created",

@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::canonical::{DAYS, LONG_DAYS, expectation};
 use super::{Element, Empty, JOB, Member, Owner, Type, page};
+use crate::ignore;
 
 /// Names the schema; it changes only with the manifest's `apiVersion`.
 const ID: &str = "urn:patchctl:manifest:v1";
@@ -71,6 +72,11 @@ pub fn manifest_schema() -> Value {
                         "description": "Whether the live job must never be deleted.",
                         "type": "boolean",
                         "errorMessage": "must be true or false",
+                    },
+                    "ignore": {
+                        "description": "Members that are left alone as if they were not declared, by JSON Pointer. A new job gets what is declared.",
+                        "type": ["array", "null"],
+                        "items": {"enum": ignore::pointers()},
                     },
                 },
             },

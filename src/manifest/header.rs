@@ -3,12 +3,13 @@
 use super::decode::Decoder;
 use super::{API_VERSION, KIND, Manifest};
 use crate::diagnostic::Diagnostic;
+use crate::ignore;
 use crate::job::{JOB, canonical, nearest};
 use crate::source::Span;
 use crate::yaml::{Document, Entry, Node, Value};
 
 const MEMBERS: [&str; 4] = ["apiVersion", "kind", "metadata", "spec"];
-const METADATA: [&str; 4] = ["key", "id", "previousName", "protect"];
+const METADATA: [&str; 5] = ["key", "id", "previousName", "protect", "ignore"];
 
 /// Reads one document; `None` where there is too little to go on, with the findings in the decoder.
 pub(super) fn manifest(decoder: &mut Decoder<'_>, document: &Document) -> Option<Manifest> {
@@ -34,8 +35,10 @@ pub(super) fn manifest(decoder: &mut Decoder<'_>, document: &Document) -> Option
         id: metadata.id,
         previous_name: metadata.previous_name,
         protect: metadata.protect,
+        ignore: metadata.ignore,
         spec,
         unresolved: None,
+        written: None,
         script_files: std::mem::take(&mut decoder.script_files),
         file: std::sync::Arc::clone(decoder.file),
         key_span: metadata.key_span,
@@ -45,6 +48,7 @@ pub(super) fn manifest(decoder: &mut Decoder<'_>, document: &Document) -> Option
     };
     identity(decoder, &manifest, spec_entry?);
     rename(decoder, &manifest);
+    useless_ignores(decoder, &manifest);
     Some(manifest)
 }
 
@@ -89,6 +93,7 @@ struct Metadata {
     previous_name: Option<String>,
     previous_name_span: Option<Span>,
     protect: bool,
+    ignore: Vec<(String, Span)>,
 }
 
 fn metadata(decoder: &mut Decoder<'_>, root: &Node) -> Option<Metadata> {
@@ -99,12 +104,22 @@ fn metadata(decoder: &mut Decoder<'_>, root: &Node) -> Option<Metadata> {
     let previous = entry.value.value.get("previousName");
     let previous_name = previous.and_then(|node| previous_name(decoder, node));
     let protect = entry.value.value.get("protect").is_some_and(|node| protect(decoder, node));
+    let ignore = entry.value.value.get("ignore").map(|node| ignored(decoder, node)).unwrap_or_default();
     let key = required(decoder, &entry.value, "key", "the manifest's name in Git")?;
     let key_text = key_text(decoder, &key.value)?;
     let id_span = id.as_ref().and_then(|_| entry.value.value.get("id")).map(|node| node.span);
     let previous_name_span = previous.filter(|_| previous_name.is_some()).map(|node| node.span);
     let key_span = key.value.span;
-    Some(Metadata { key: key_text, key_span, id, id_span, previous_name, previous_name_span, protect })
+    Some(Metadata {
+        key: key_text,
+        key_span,
+        id,
+        id_span,
+        previous_name,
+        previous_name_span,
+        protect,
+        ignore,
+    })
 }
 
 /// The name that the live job had before, in the form that names are compared in.
@@ -131,6 +146,52 @@ fn protect(decoder: &mut Decoder<'_>, node: &Node) -> bool {
             .push(finding.help("`true` keeps the live job from being deleted, whatever else is asked for"));
         true
     })
+}
+
+/// The members that are left alone, each held against the table.
+fn ignored(decoder: &mut Decoder<'_>, node: &Node) -> Vec<(String, Span)> {
+    let Some(items) = node.value.as_sequence() else {
+        // A list with nothing in it is what is meant by nothing.
+        if !matches!(node.value, Value::Null) {
+            let message =
+                format!("`metadata.ignore` must be a list of pointers, found {}", node.value.describe());
+            let place = decoder.place(node.span);
+            let finding = Diagnostic::error(ignore::CODE_MEMBER, message).at(place.clone(), "");
+            decoder.push(match node.value.as_str().filter(|text| ignore::member(text).is_ok()) {
+                Some(text) => finding.fix(place, format!("[{text}]"), "write it like this"),
+                None => finding.help("such as [/notification/notificationConfigs/recipientEmails]"),
+            });
+        }
+        return Vec::new();
+    };
+    let mut members = Vec::new();
+    for item in items {
+        let place = decoder.place(item.span);
+        match item.value.as_str() {
+            None => {
+                let message = format!("a member is named by a pointer, found {}", item.value.describe());
+                let finding = Diagnostic::error(ignore::CODE_MEMBER, message).at(place, "");
+                decoder.push(finding.help("such as /notification/notificationConfigs/recipientEmails"));
+            }
+            Some(text) => match ignore::member(text) {
+                Ok(_) => members.push((text.to_owned(), item.span)),
+                Err(unusable) => decoder.push(unusable.finding(ignore::CODE_MEMBER, place)),
+            },
+        }
+    }
+    members
+}
+
+/// A member that is not declared is left alone anyway.
+fn useless_ignores(decoder: &mut Decoder<'_>, manifest: &Manifest) {
+    for (member, span) in &manifest.ignore {
+        if !ignore::is_declared(&manifest.spec, member) {
+            let message = format!("`metadata.ignore` names `{member}`, which this manifest does not declare");
+            let place = decoder.place(*span);
+            let finding = Diagnostic::warning(ignore::CODE_UNUSED, message).at(place, "");
+            decoder.push(finding.help("remove it; what is not declared is left alone anyway"));
+        }
+    }
 }
 
 fn key_text(decoder: &mut Decoder<'_>, node: &Node) -> Option<String> {

@@ -18,9 +18,11 @@ pub use links::{Fault, Linked, NamedAction, Parent, circle_finding, circles, fau
 pub use set::DesiredSet;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
+use crate::ignore;
 use crate::job::{Platform, rules};
 use crate::script::Scripts;
 use crate::source::{Place, SourceFile, Span};
+use crate::stamp::{self, Stamp};
 use crate::yaml;
 
 /// The only version of the manifest format.
@@ -77,6 +79,8 @@ pub struct Manifest {
     pub previous_name: Option<String>,
     /// Whether the live job must never be deleted.
     pub protect: bool,
+    /// Members that are left alone, by JSON Pointer, and where each stands: `metadata.ignore`.
+    pub ignore: Vec<(String, Span)>,
     /// The declared members in canonical form; an explicit `null` is there as `null`.
     ///
     /// As read, a parent given by its key stands in it as `{"linkedJob": KEY}`, and actions of the parent may stand in
@@ -84,6 +88,8 @@ pub struct Manifest {
     pub spec: Map<String, Value>,
     /// The declared members as read, where `spec` has ids in the place of keys and names.
     unresolved: Option<Map<String, Value>>,
+    /// The declared members as read, where rules have taken some of them out.
+    written: Option<Map<String, Value>>,
     /// Where scripts came from, by the JSON Pointer of the script: the path as written, `None` where in place.
     pub script_files: BTreeMap<String, Option<String>>,
     file: Arc<SourceFile>,
@@ -135,6 +141,49 @@ impl Manifest {
     /// Where the manifest's key stands.
     pub fn place(&self) -> Place {
         Place::new(&self.file, self.key_span)
+    }
+
+    /// Where a part of the manifest's text stands.
+    pub(crate) fn place_of(&self, span: Span) -> Place {
+        Place::new(&self.file, span)
+    }
+
+    /// The same manifest as if nobody had declared these members, which are given by JSON Pointer.
+    #[must_use]
+    pub fn leaving_out(&self, members: &[&str]) -> Self {
+        let mut manifest = Self { written: Some(self.as_written().clone()), ..self.clone() };
+        for member in members {
+            ignore::leave_out(&mut manifest.spec, member);
+            if let Some(unresolved) = &mut manifest.unresolved {
+                ignore::leave_out(unresolved, member);
+            }
+        }
+        manifest
+    }
+
+    /// Whether rules have taken something out of it.
+    pub fn has_left_out(&self) -> bool {
+        self.written.is_some()
+    }
+
+    /// The declared members as Git has them, those that rules leave alone included.
+    pub fn as_written(&self) -> &Map<String, Value> {
+        self.written.as_ref().unwrap_or_else(|| self.as_declared())
+    }
+
+    /// Whether a stamp was written for what is declared now, scripts apart, as far as it is not left alone.
+    ///
+    /// A stamp of before a rule, or one that a rule had no part in, was taken over everything that is declared; if that
+    /// is still the same, so is the rest of it.
+    pub fn is_as_stamped(&self, stamp: &Stamp) -> bool {
+        let is_same = |declared| stamp.declared == stamp::declared_digest(declared);
+        is_same(self.as_declared()) || self.written.as_ref().is_some_and(is_same)
+    }
+
+    /// Whether a stamp was written with the scripts that are declared now, as far as they are not left alone.
+    pub fn has_stamped_contents(&self, stamp: &Stamp) -> bool {
+        let is_same = |declared| stamp.contents == stamp::contents_digest(declared);
+        is_same(&self.spec) || self.written.as_ref().is_some_and(is_same)
     }
 
     /// Where `metadata.id` stands.

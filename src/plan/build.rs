@@ -3,11 +3,13 @@
 //! A whole live job is needed only while its own manifest is planned, so ten thousand of them never have to be held
 //! at once.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::alike;
 use super::bind::Binding;
 use super::dependents::{self, Dependent};
+use super::ignored::{self, Ignored};
 use super::job::{Planned, Planner, blocked, named_after};
 use super::links::{self, Graph, Node};
 use super::origin::{NoTrails, StampCounts, Trails};
@@ -23,6 +25,7 @@ use crate::snapshot::{ListRow, LiveJob, Snapshot};
 pub struct Steps {
     changes: Vec<Change>,
     diagnostics: Diagnostics,
+    ignored: Vec<Ignored>,
     /// Key of the manifest, where its requests hold placeholders.
     waiting: Option<String>,
 }
@@ -40,10 +43,10 @@ impl Steps {
         job: Option<&LiveJob>,
     ) -> Self {
         let planner = Planner { policy, stamps, trails };
-        let Planned { steps, diagnostics } = planner.plan(manifest, binding, job);
+        let Planned { steps, diagnostics, ignored } = planner.plan(manifest, binding, job);
         let is_waiting = !placeholders(&manifest.spec).is_empty();
         let waiting = is_waiting.then(|| manifest.key.clone());
-        Self { changes: steps, diagnostics, waiting }
+        Self { changes: steps, diagnostics, ignored, waiting }
     }
 
     /// The same for a manifest whose links may stand in it by key and by name; `parent` is the job that it is linked
@@ -57,7 +60,11 @@ impl Steps {
         job: Option<&LiveJob>,
         parent: Option<&ParentJob>,
     ) -> Self {
-        match resolve(manifest, parent) {
+        // Before links are resolved: one that is left alone needs no parent.
+        let is_bound = binding.id().is_some() && job.is_some();
+        let manifest = &*if is_bound { ignored::left_out(policy, manifest) } else { Cow::Borrowed(manifest) };
+        let parent = parent.map(|parent| parent.leaving_out(policy));
+        match resolve(manifest, parent.as_ref()) {
             Resolution::Plain => Self::of(policy, stamps, trails, manifest, binding, job),
             Resolution::Resolved(manifest, notes) => {
                 let mut steps = Self::of(policy, stamps, trails, &manifest, binding, job);
@@ -75,7 +82,12 @@ impl Steps {
                     change = named_after(change, job);
                     change.edited = Some(job.last_edit());
                 }
-                Self { changes: vec![change], diagnostics: Diagnostics::new(), waiting: None }
+                Self {
+                    changes: vec![change],
+                    diagnostics: Diagnostics::new(),
+                    ignored: Vec::new(),
+                    waiting: None,
+                }
             }
             Resolution::Wrong(mut diagnostics) => {
                 let mut changes = Vec::new();
@@ -87,7 +99,7 @@ impl Steps {
                         blocked(manifest, binding.id(), words.join("; "), "the job was not compared");
                     changes.push(Change { edited: Some(job.last_edit()), ..named_after(change, job) });
                 }
-                Self { changes, diagnostics, waiting: None }
+                Self { changes, diagnostics, ignored: Vec::new(), waiting: None }
             }
         }
     }
@@ -119,6 +131,11 @@ impl Steps {
         &self.changes
     }
 
+    /// Whether a rule hides that declared and live differ.
+    pub fn has_ignored(&self) -> bool {
+        !self.ignored.is_empty()
+    }
+
     /// Whether nothing is to be done and nothing to be said.
     pub fn is_quiet(&self) -> bool {
         self.changes.is_empty() && self.diagnostics.is_empty()
@@ -134,6 +151,7 @@ pub struct Builder<'a> {
     n_unchanged: usize,
     n_manifests: usize,
     others: BTreeSet<String>,
+    ignored: Vec<Ignored>,
     deletions: Vec<Change>,
     most_deletions: Option<usize>,
     graph: Graph,
@@ -152,6 +170,7 @@ impl<'a> Builder<'a> {
             n_unchanged: 0,
             n_manifests: 0,
             others: BTreeSet::new(),
+            ignored: Vec::new(),
             deletions: Vec::new(),
             most_deletions: None,
             graph: Graph::default(),
@@ -199,7 +218,8 @@ impl<'a> Builder<'a> {
 
     /// Adds what the next manifest comes to.
     pub fn add(&mut self, steps: Steps) {
-        let Steps { changes, diagnostics, waiting } = steps;
+        let Steps { changes, diagnostics, ignored, waiting } = steps;
+        self.ignored.extend(ignored);
         self.waiting.extend(waiting);
         if changes.is_empty() {
             self.n_unchanged += 1;
@@ -250,6 +270,8 @@ impl<'a> Builder<'a> {
     /// What is wrong with the jobs as they would be; then nothing is planned at all.
     pub fn finish(mut self, bindings: &[Binding], rows: &[ListRow]) -> Result<Plan, Diagnostics> {
         self.diagnostics.sort();
+        // Stable: the members of one manifest stay in the order of their rules.
+        self.ignored.sort_by(|a, b| a.key.cmp(&b.key));
         if self.diagnostics.has_errors() {
             return Err(self.diagnostics);
         }
@@ -287,6 +309,7 @@ impl<'a> Builder<'a> {
             tag_names,
             base: None,
             no_longer_managed: Vec::new(),
+            ignored: self.ignored,
             warnings: self.diagnostics,
         })
     }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::bind::Binding;
+use super::ignored::{self, Ignored};
 use super::missing;
 use super::origin::{self, AtBase, Evidence, Finding, StampCounts, Trails};
 use super::{Action, Basis, Change, Field, Origin, Policy, Request, hold, status};
@@ -22,6 +23,8 @@ use crate::stamp::{self, Found, Stamp};
 pub(super) struct Planned {
     pub(super) steps: Vec<Change>,
     pub(super) diagnostics: Diagnostics,
+    /// What rules leave alone although it differs.
+    pub(super) ignored: Vec<Ignored>,
 }
 
 /// What all manifests are planned with.
@@ -35,10 +38,13 @@ pub(super) struct Planner<'a> {
 impl Planner<'_> {
     pub(super) fn plan(&self, manifest: &Manifest, binding: &Binding, job: Option<&LiveJob>) -> Planned {
         let mut diagnostics = Diagnostics::new();
+        let mut ignored = Vec::new();
         let steps = match (binding, job) {
             (Binding::Missing, _) => self.create(manifest, &mut diagnostics),
             (Binding::Unclear(doubt), _) => vec![missing::blocked(manifest, doubt)],
             (Binding::Job(id), Some(job)) => {
+                let manifest = &*ignored::left_out(self.policy, manifest);
+                ignored = ignored::differing(self.policy, manifest, id, job);
                 let mut steps = self.existing(manifest, id, job, &mut diagnostics);
                 steps.iter_mut().for_each(|step| step.edited = Some(job.last_edit()));
                 if !self.policy.findings_stop {
@@ -48,7 +54,7 @@ impl Planner<'_> {
             }
             (Binding::Job(id), None) => vec![gone(manifest, id)],
         };
-        Planned { steps, diagnostics }
+        Planned { steps, diagnostics, ignored }
     }
 
     fn create(&self, manifest: &Manifest, diagnostics: &mut Diagnostics) -> Vec<Change> {
@@ -69,7 +75,10 @@ impl Planner<'_> {
                 diagnostics.push(diagnostic.help(format!("add `{name}:` below `spec`")));
             }
         }
-        let stamp = stamp::expected(&self.policy.owner, &manifest.key, manifest.as_declared(), &job);
+        // A new job gets what rules leave alone, because there is no live value yet that could stay; its stamp does
+        // not speak of it, as that of no later update does.
+        let stamped = ignored::left_out(self.policy, manifest);
+        let stamp = stamp::expected(&self.policy.owner, &manifest.key, stamped.as_declared(), &job);
         let mut change =
             step(manifest, None, Action::Create, "no live job has this name on this platform".to_owned());
         change.fields = diff::diff(&nothing, &job)
@@ -119,8 +128,8 @@ impl Planner<'_> {
         let found = self.last_applied(manifest, id, job);
         let proof = origin::proof(&found, manifest, &self.policy.owner, self.stamps);
         let scripts_are_known = !self.policy.set_scripts.contains(&manifest.key)
-            && proof.is_some_and(|stamp| stamp.contents == stamp::contents_digest(&manifest.spec));
-        let (overlay, fields) = compare(manifest, job, scripts_are_known);
+            && proof.is_some_and(|stamp| manifest.has_stamped_contents(stamp));
+        let (overlay, fields) = compare(self.policy, manifest, job, scripts_are_known);
         let lost = report_issues(manifest, overlay.issues, diagnostics);
         let desired = overlay.desired;
         let (status, content): (Vec<_>, Vec<_>) = fields.into_iter().partition(|f| f.pointer == "/status");
@@ -130,7 +139,7 @@ impl Planner<'_> {
         check_rules(manifest, Some(&job.normalised), &desired, diagnostics);
         let trail = self.trails.of(manifest, Some(id));
         let api_users = &self.policy.api_users;
-        let evidence = Evidence::new(manifest, job, &desired, proof, &trail, api_users);
+        let evidence = Evidence::new(manifest, job, &desired, proof, &trail, self.policy);
         let mut steps = Vec::new();
         if !content.is_empty() {
             let findings = evidence.judge(&content);
@@ -356,9 +365,15 @@ fn unverified(editor: &str, key: &str) -> String {
 }
 
 /// What a manifest makes of a live job, and how that differs from it.
-fn compare(manifest: &Manifest, job: &LiveJob, scripts_are_known: bool) -> (Overlay, Vec<FieldChange>) {
+fn compare(
+    policy: &Policy,
+    manifest: &Manifest,
+    job: &LiveJob,
+    scripts_are_known: bool,
+) -> (Overlay, Vec<FieldChange>) {
     let overlay = overlay::overlay(&manifest.spec, &job.normalised, scripts_are_known);
     let mut fields = diff::diff(&job.normalised, &overlay.desired);
+    ignored::pass_over(policy, manifest, &mut fields);
     fields.retain(|field| !is_said_already(job, field));
     fields.extend(leftovers(job, &overlay.desired));
     (overlay, fields)

@@ -8,7 +8,9 @@ mod bind;
 mod build;
 mod dependents;
 mod fill;
+mod grounds;
 mod hold;
+mod ignored;
 mod job;
 mod links;
 mod missing;
@@ -27,7 +29,9 @@ pub use bind::{Binding, Bound, Identity, Remark, bind, bind_plainly};
 pub use build::{Builder, Steps, build, build_with};
 pub use dependents::Dependent;
 pub use fill::filled;
+pub use grounds::Grounds;
 pub use hold::{ConsoleChanges, Decisions};
+pub use ignored::{Ignored, in_force, managed};
 pub use links::{Graph, Known, Node};
 pub use missing::{Declared, Doubt, LastEdit, Past, Witness, doubt};
 pub use origin::{AtBase, DisabledBy, Left, NoTrails, StampCounts, Trail, Trails, Why};
@@ -39,6 +43,7 @@ pub use status::RunOnce;
 
 use crate::diagnostic::Diagnostics;
 use crate::fingerprint;
+use crate::ignore;
 use crate::job::Platform;
 use crate::normalise::Normalised;
 use crate::patch::Envelope;
@@ -241,6 +246,8 @@ pub struct Policy {
     /// Whether what is wrong with a live job as it would be stops the plan. `drift` only tells of it: an edit in the
     /// console can bring it about, and is then what there is to report.
     pub findings_stop: bool,
+    /// Members that are left alone in many jobs, on the day of the plan.
+    pub ignore: ignore::Rules,
 }
 
 /// What stops a whole plan.
@@ -305,6 +312,9 @@ pub struct Plan {
     pub base: Option<PlanBase>,
     /// Members that were declared at the base and are no longer, in the order of keys and paths.
     pub no_longer_managed: Vec<NoLongerManaged>,
+    /// What rules leave alone although declared and live differ, of the manifests that were looked at in this run: what
+    /// is remembered as unchanged is looked at only where that was asked for (`--show-ignored`).
+    pub ignored: Vec<Ignored>,
     /// Warnings about the jobs as they would be.
     pub warnings: Diagnostics,
 }

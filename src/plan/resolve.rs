@@ -5,6 +5,7 @@
 use serde_json::{Map, Value};
 
 use super::links::Known;
+use super::{Policy, ignored};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::elements;
 use crate::job::nearest;
@@ -26,6 +27,15 @@ pub struct ParentJob {
 }
 
 impl ParentJob {
+    /// The same with its manifest as if nobody had declared what rules leave alone.
+    pub(super) fn leaving_out(&self, policy: &Policy) -> Self {
+        let mut parent = self.clone();
+        if let (Some(manifest), Some(_)) = (&self.manifest, &self.live) {
+            parent.manifest = Some(ignored::left_out(policy, manifest).into_owned());
+        }
+        parent
+    }
+
     /// The words for it in a message.
     fn words(&self) -> String {
         let Known { key, id, .. } = &self.known;

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::job::{block, note, planned_field, step};
-use super::{Action, Basis, Change, Origin, Policy, Request};
+use super::{Action, Basis, Change, Origin, Policy, Request, ignored};
 use crate::diagnostic::Diagnostic;
 use crate::diff::FieldChange;
 use crate::job::rules;
@@ -70,7 +70,12 @@ pub(super) fn of_live_job(
         declared: manifest.spec.clone(),
         live: job.normalised.clone(),
         desired: desired.clone(),
-        stamp: stamp::expected(&policy.owner, &manifest.key, manifest.as_declared(), desired),
+        stamp: stamp::expected(
+            &policy.owner,
+            &manifest.key,
+            ignored::left_out(policy, manifest).as_declared(),
+            desired,
+        ),
         description: None,
         scripts_are_known: true,
     });

@@ -28,6 +28,8 @@ pub struct Context<'a> {
     pub lists_unmanaged: bool,
     /// Whether only what is new is shown.
     pub only_new: bool,
+    /// Whether differences that rules leave alone are shown above.
+    pub shows_ignored: bool,
 }
 
 /// Renders a report: what drifted, what is resolved, what waits in Git, the summary last.
@@ -270,6 +272,12 @@ impl Drift<'_> {
             let what = if self.context.only_new { "No new drift." } else { "No drift." };
             let rest = match report.n_manifests {
                 _ if self.context.only_new => String::new(),
+                1 if self.context.shows_ignored => {
+                    " But for what rules leave alone the live job is as Git had it last.".to_owned()
+                }
+                n if self.context.shows_ignored => {
+                    format!(" But for what rules leave alone all {n} live jobs are as Git had them last.")
+                }
                 1 => " The live job is as Git had it last.".to_owned(),
                 n => format!(" All {n} live jobs are as Git had them last."),
             };

@@ -110,6 +110,7 @@ pub fn plan(run: &PastRun, look: Look<'_>) -> Inverse {
         tag_names,
         base: None,
         no_longer_managed: Vec::new(),
+        ignored: Vec::new(),
         warnings: Diagnostics::new(),
     };
     Inverse { plan, lacking: undo.lacking, left_out: undo.left_out }

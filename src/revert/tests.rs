@@ -53,6 +53,7 @@ fn inverse(lines: &[Value], live: Option<Value>, leave: &Leave) -> Inverse {
         allow_script_loss: Vec::new(),
         tag_names: BTreeMap::new(),
         findings_stop: true,
+        ignore: crate::ignore::Rules::default(),
     };
     let jobs = BTreeMap::from([("1".to_owned(), live.map(LiveJob::new))]);
     let (stamps, declared) = (StampCounts::default(), BTreeMap::new());

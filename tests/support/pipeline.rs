@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use patchctl::diagnostic::Diagnostics;
+use patchctl::ignore::Rules;
 use patchctl::manifest::{self, Context, DesiredSet, ReadScript, ScriptProblem};
 use patchctl::patch::Envelope;
 use patchctl::plan::{self, Action, Binding, Change, Plan, Policy, RunOnce};
@@ -68,6 +69,12 @@ pub(crate) fn parsed(files: &[File]) -> DesiredSet {
 /// Plans manifests against live jobs, answered in the order given.
 #[track_caller]
 pub(crate) fn planned(files: &[File], jobs: &[Value], envelope: Envelope) -> Plan {
+    planned_under(Rules::default(), files, jobs, envelope)
+}
+
+/// The same under rules that leave members alone.
+#[track_caller]
+pub(crate) fn planned_under(ignore: Rules, files: &[File], jobs: &[Value], envelope: Envelope) -> Plan {
     let set = parsed(files);
     let rows = jobs.iter().filter_map(|job| ListRow::read(&list_row(job)));
     let mut snapshot = Snapshot::new(rows.collect());
@@ -92,6 +99,7 @@ pub(crate) fn planned(files: &[File], jobs: &[Value], envelope: Envelope) -> Pla
         allow_script_loss: Vec::new(),
         tag_names: BTreeMap::new(),
         findings_stop: true,
+        ignore,
     };
     match plan::build(&set, &bindings, &snapshot, &policy) {
         Ok(plan) => plan,

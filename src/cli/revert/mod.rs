@@ -275,6 +275,8 @@ async fn plan_and_undo(
         record: record.as_ref(),
         can_ask: !args.auto_approve,
         findings_stop: true,
+        shows_ignored: false,
+        why: None,
     };
     let mut audit = Audit::open(&args.writing, &run, None)?;
     let session = Session::open(&settings, &planning, terminal).await?;
@@ -407,6 +409,7 @@ impl Undoing<'_> {
             bound: Vec::new(),
             n_cached: 0,
             unsettled,
+            looked_at: None,
             subscription: customer,
             seen_at: None,
             rows: Vec::new(),
@@ -436,6 +439,7 @@ impl Undoing<'_> {
                 .map(|(name, id)| (id.to_ascii_lowercase(), name.clone()))
                 .collect(),
             findings_stop: true,
+            ignore: settings.ignore.clone(),
         }
     }
 
@@ -531,6 +535,7 @@ fn nothing() -> Plan {
         tag_names: BTreeMap::new(),
         base: None,
         no_longer_managed: Vec::new(),
+        ignored: Vec::new(),
         warnings: Diagnostics::new(),
     }
 }

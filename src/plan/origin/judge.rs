@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::Origin;
+use super::super::{Origin, Policy, ignored};
 use super::at_base::{BaseJob, BaseValue, is_same};
 use super::trail::{AtBase, Trail, Why};
 use crate::diff::FieldChange;
@@ -58,13 +58,15 @@ impl<'a> Evidence<'a> {
         desired: &'a Normalised,
         proof: Option<&'a Stamp>,
         trail: &'a Trail,
-        api_users: &ApiUsers,
+        policy: &Policy,
     ) -> Self {
-        let declared = |manifest: &Manifest| stamp::declared_digest(manifest.as_declared());
-        let is_applied = |manifest| proof.is_some_and(|stamp| stamp.declared == declared(manifest));
+        let is_applied = |manifest: &Manifest| proof.is_some_and(|stamp| manifest.is_as_stamped(stamp));
         let (base, applied_is_base) = match &trail.base {
             AtBase::Manifest(base) => {
-                (Some(BaseJob::new(base, manifest, &job.normalised)), is_applied(base.as_ref()))
+                // What was left alone when the base was applied is in no stamp; what is left alone now, in no difference.
+                let applied = ignored::managed(&policy.ignore, base);
+                let compared = ignored::leaving_out_as(&applied, manifest);
+                (Some(BaseJob::new(&compared, manifest, &job.normalised)), is_applied(&applied))
             }
             AtBase::NoBase | AtBase::Unreadable | AtBase::Absent => (None, false),
         };
@@ -79,7 +81,7 @@ impl<'a> Evidence<'a> {
             applied_is_desired: is_applied(manifest),
             is_as_left: proof.is_some_and(|stamp| stamp.job == stamp::job_digest(&job.normalised)),
             applied_is_base,
-            editor: editor(&last, api_users, trail),
+            editor: editor(&last, &policy.api_users, trail),
             last,
         }
     }
@@ -197,10 +199,9 @@ impl<'a> Evidence<'a> {
 
     /// Scripts can not be read, so of them it is only known what was sent.
     fn script(&self, field: &FieldChange) -> Result<Origin, Why> {
-        let contents = stamp::contents_digest(&self.manifest.spec);
         match (self.proof, &self.trail.base) {
             // What was sent last is not what Git has; what somebody may have put there since can not be known.
-            (Some(stamp), _) if stamp.contents != contents => Ok(Origin::Git),
+            (Some(stamp), _) if !self.manifest.has_stamped_contents(stamp) => Ok(Origin::Git),
             (_, AtBase::Manifest(base)) if !self.is_same_script(base, field) => Ok(Origin::Git),
             (_, _) => Err(Why::Script),
         }

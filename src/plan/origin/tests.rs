@@ -89,6 +89,7 @@ fn policy(decisions: Decisions) -> Policy {
         decisions,
         set_scripts: Vec::new(),
         findings_stop: true,
+        ignore: crate::ignore::Rules::default(),
         allow_script_loss: Vec::new(),
         tag_names: BTreeMap::new(),
     }
