@@ -19,6 +19,7 @@ pub mod fingerprint;
 pub mod ignore;
 pub mod import;
 pub mod job;
+pub mod lean;
 pub mod links;
 pub mod manifest;
 pub mod normalise;

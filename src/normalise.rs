@@ -128,7 +128,8 @@ fn block(rows: &'static [Member], raw: &Map<String, Value>) -> Map<String, Value
     members
 }
 
-fn live_value(row: &Member, value: &Value) -> Value {
+/// One live value in canonical form, leniently.
+pub(crate) fn live_value(row: &Member, value: &Value) -> Value {
     match (row.kind, value) {
         (Type::Object(rows), Value::Object(raw)) => Value::Object(block(rows, raw)),
         (Type::List(rows, _), Value::Array(items)) => items

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::fingerprint;
 use crate::job::{self, Platform};
+use crate::lean::Lean;
 use crate::normalise::{self, Normalised};
 use crate::stamp;
 
@@ -156,6 +157,11 @@ impl ApiUsers {
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|user| user.eq_ignore_ascii_case(name))
     }
+}
+
+/// When a job was changed last, as its answer says it: [`Edit::at`] without the rest.
+pub(crate) fn updated_at(job: &Lean<'_>) -> Option<i64> {
+    milliseconds(&job.get("updatedBy")?.get("date")?.to_value())
 }
 
 /// A whole live job.

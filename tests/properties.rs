@@ -12,7 +12,8 @@ use patchctl::edit as text_edit;
 use patchctl::job::{self, JOB, Member, Owner, Type, schedules};
 use patchctl::normalise::{self, Normalised};
 use patchctl::patch::Envelope;
-use patchctl::plan::{Change, Origin};
+use patchctl::lean::Lean;
+use patchctl::plan::{self, Change, Origin};
 use patchctl::snapshot::LiveJob;
 use patchctl::source::SourceFile;
 use patchctl::stamp;
@@ -73,6 +74,37 @@ proptest! {
         let files = pipeline::files(&mut dice, &[draft(&live, spec)]);
         let plan = pipeline::planned(&files, std::slice::from_ref(&live), Envelope::Minimal);
         prop_assert!(plan.is_empty(), "{}\nof\n{}\nlive\n{live:#}", pipeline::shown(&plan).0, files[0].1);
+    }
+
+    /// A glance never says that nothing is to be done where the planner has something to say.
+    #[test]
+    fn what_is_as_declared_at_a_glance_plans_nothing(roll in rolls(1100)) {
+        let mut dice = Dice::new(roll);
+        let mut live = live::lone(&mut dice);
+        let scripts = if dice.chance(80) { ScriptMembers::Left } else { ScriptMembers::Declared };
+        let spec = faithful(&mut dice, &live, scripts);
+        let mut spec = if dice.chance(60) { subset(&mut dice, &spec) } else { spec };
+        let n_edits = dice.below(2);
+        edit::edits(&mut dice, &live, &mut spec, n_edits);
+        let draft = draft(&live, spec);
+        if dice.chance(30) {
+            // What makes the planner speak though every declared member is there.
+            match dice.below(4) {
+                0 => live["description"] = "x\n[patchctl:others/k 1:00000000:00000000:00000000]".into(),
+                1 => live["deletedBy"] = serde_json::json!({"user": {"id": "1", "name": "a"}, "date": 1}),
+                2 => live["status"] = "Paused".into(),
+                _ => live["status"] = "Enabled".into(),
+            }
+        }
+        let set = pipeline::parsed(&pipeline::files(&mut dice, std::slice::from_ref(&draft)));
+        let declared = serde_json::to_vec(&set.manifests[0].spec).expect("JSON");
+        let job = serde_json::to_vec(&live).expect("JSON");
+        let [declared, job] = [&declared, &job].map(|json| Lean::parse(json).expect("JSON"));
+        if plan::is_as_declared(OWNER, &declared, &job) {
+            let plan = pipeline::planned_one(&draft, &live, Envelope::Minimal);
+            prop_assert!(plan.is_empty(), "{}\nlive\n{live:#}", pipeline::shown(&plan).0);
+            prop_assert!(plan.warnings.is_empty());
+        }
     }
 
     /// An id is written into a manifest of any notation, and nothing else of its file changes (issue 4, `--write-ids`).
@@ -301,6 +333,23 @@ proptest! {
         prop_assert_eq!(pipeline::shown(&first), pipeline::shown(&third));
         prop_assert_eq!(first.fingerprint(), third.fingerprint());
     }
+}
+
+/// A glance that never says yes would be of no use, and would be found by no other test.
+#[test]
+fn most_faithful_manifests_are_seen_at_a_glance() {
+    let n_seen = (0..200).filter(|seed| {
+        let mut dice = Dice::seeded(*seed);
+        let live = live::lone(&mut dice);
+        let spec = faithful(&mut dice, &live, ScriptMembers::Left);
+        let set = pipeline::parsed(&pipeline::files(&mut dice, &[draft(&live, spec)]));
+        let declared = serde_json::to_vec(&set.manifests[0].spec).expect("JSON");
+        let job = serde_json::to_vec(&live).expect("JSON");
+        let [declared, job] = [&declared, &job].map(|json| Lean::parse(json).expect("JSON"));
+        plan::is_as_declared(OWNER, &declared, &job)
+    });
+    let n_seen = n_seen.count();
+    assert!(n_seen > 100, "{n_seen} of 200");
 }
 
 fn has_stored_script(live: &Value) -> bool {

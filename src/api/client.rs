@@ -18,6 +18,7 @@ use super::sweep::{Page, Sweep, error_code_of, is_record_limit};
 use super::token::{Token, TokenStore};
 use super::transport::{Answer, Transport};
 use super::{ReadApi, SettableStatus, UpdatesKnown, WriteApi};
+use crate::lean::Lean;
 
 /// Longest wait of a write at the gate. Beyond it, what was read just before the write could be out of date.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
@@ -39,8 +40,9 @@ pub struct Client {
 
 /// What a read came to, once retries, waiting and the token are dealt with.
 #[derive(Debug)]
-enum Reading {
-    Json(Value),
+enum Reading<T> {
+    /// What was made of the JSON.
+    Json(T),
     NoContent,
     /// A 4xx, which the caller knows how to take.
     Refused {
@@ -141,14 +143,15 @@ impl Client {
             .header(ACCEPT, "application/json")
     }
 
-    /// Sends a read until it has an answer that is worth having.
-    async fn read(
+    /// Sends a read until it has an answer that is worth having, and makes of its JSON what is wanted.
+    async fn read<T>(
         &self,
         kind: CallKind,
         url: Url,
         call: &str,
         limit_bytes: usize,
-    ) -> Result<Reading, ApiError> {
+        parse: impl Fn(&[u8]) -> serde_json::Result<T>,
+    ) -> Result<Reading<T>, ApiError> {
         let mut tries = Tries::new(&self.gate, &self.retry, call);
         let mut token = self.tokens.current(self).await?;
         let mut has_renewed = false;
@@ -182,7 +185,7 @@ impl Client {
             token.accepted();
             let masker = &self.transport.masker;
             if answer.status.is_success() {
-                match answer.json(masker) {
+                match answer.json_as(masker, &parse) {
                     Ok(Some(body)) => return Ok(Reading::Json(body)),
                     Ok(None) => return Ok(Reading::NoContent),
                     Err(cause) => tries.again(cause).await?,
@@ -301,7 +304,7 @@ impl Client {
             .append_pair("pageNumber", &page.to_string())
             .append_pair("pageSize", &self.page_size.to_string());
         let masker = &self.transport.masker;
-        match self.read(CallKind::List, url, &call, self.list_page_limit_bytes).await? {
+        match self.read(CallKind::List, url, &call, self.list_page_limit_bytes, value).await? {
             Reading::NoContent => Ok(Page::NoContent),
             Reading::Json(body) if body.get("_error").is_some() => {
                 let excerpt = masker.excerpt(body.to_string().as_bytes());
@@ -345,19 +348,30 @@ impl ReadApi for Client {
     }
 
     async fn get_job(&self, id: &str) -> Result<Option<Value>, ApiError> {
+        self.look_at_job(id, |_, job| job.to_value()).await
+    }
+
+    async fn look_at_job<T: Send>(
+        &self,
+        id: &str,
+        look: impl Fn(&[u8], &Lean<'_>) -> T + Send + Sync,
+    ) -> Result<Option<T>, ApiError> {
         let id = checked_id(id)?;
         let url = self.gateway.endpoint(&["pm", "v1", "deploymentjob", id]);
         let call = format!("GET {}", url.path());
         let masker = &self.transport.masker;
-        match self.read(CallKind::Read, url, &call, self.job_limit_bytes).await? {
-            Reading::Json(job) => match job.get("id").and_then(Value::as_str) {
-                Some(found) if found.eq_ignore_ascii_case(id) => Ok(Some(job)),
-                _ => {
-                    let problem = format!("the answer is not the job `{id}`");
-                    let excerpt = masker.excerpt(job.to_string().as_bytes());
-                    Err(once(call, CallFailure::Unexpected { problem, excerpt }))
-                }
-            },
+        let parse = |json: &[u8]| {
+            let job = Lean::parse(json)?;
+            let is_it =
+                job.get("id").and_then(Lean::as_str).is_some_and(|found| found.eq_ignore_ascii_case(id));
+            Ok(if is_it { Ok(look(json, &job)) } else { Err(masker.excerpt(json)) })
+        };
+        match self.read(CallKind::Read, url, &call, self.job_limit_bytes, parse).await? {
+            Reading::Json(Ok(job)) => Ok(Some(job)),
+            Reading::Json(Err(excerpt)) => {
+                let problem = format!("the answer is not the job `{id}`");
+                Err(once(call, CallFailure::Unexpected { problem, excerpt }))
+            }
             Reading::NoContent => {
                 let problem = "the answer is a success without content".to_owned();
                 Err(once(call, CallFailure::Unexpected { problem, excerpt: String::new() }))
@@ -398,6 +412,11 @@ impl WriteApi for Client {
         self.write(CallKind::Delete, Method::DELETE, &["pm", "v1", "deploymentjobs"], &json!({ "ids": ids }))
             .await
     }
+}
+
+/// An answer as it is, for those who keep it.
+fn value(json: &[u8]) -> serde_json::Result<Value> {
+    serde_json::from_slice(json)
 }
 
 /// An id that stays one segment of a path: an empty one would turn a read of one job into another call.

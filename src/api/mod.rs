@@ -37,6 +37,8 @@ use std::future::Future;
 
 use serde_json::Value;
 
+use crate::lean::Lean;
+
 pub use self::client::Client;
 pub use self::counts::{CallCounts, Traffic};
 pub(crate) use self::error::in_words;
@@ -66,6 +68,17 @@ pub trait ReadApi {
     /// [`ApiError::BadId`] for an id that cannot stand in a path; otherwise as the call failed. An answer about
     /// another job than the one asked for is an error.
     fn get_job(&self, id: &str) -> impl Future<Output = Result<Option<Value>, ApiError>> + Send;
+
+    /// The same for who looks at thousands of jobs and keeps few: what `look` makes of the answer and of its bytes,
+    /// which hold one JSON value. It is called while the answer is there, so it must not take long.
+    ///
+    /// # Errors
+    /// As [`ReadApi::get_job`].
+    fn look_at_job<T: Send>(
+        &self,
+        id: &str,
+        look: impl Fn(&[u8], &Lean<'_>) -> T + Send + Sync,
+    ) -> impl Future<Output = Result<Option<T>, ApiError>> + Send;
 
     /// Returns the requests sent so far, by kind.
     fn calls(&self) -> CallCounts;

@@ -168,6 +168,18 @@ impl Answer {
     /// # Errors
     /// [`CallFailure::NotJson`] by content type, [`CallFailure::BadJson`] by content.
     pub(super) fn json(&self, masker: &Masker) -> Result<Option<Value>, CallFailure> {
+        self.json_as(masker, |body| serde_json::from_slice(body))
+    }
+
+    /// What a function makes of the body; `None` for 204.
+    ///
+    /// # Errors
+    /// [`CallFailure::NotJson`] by content type, [`CallFailure::BadJson`] where the function finds no JSON.
+    pub(super) fn json_as<T>(
+        &self,
+        masker: &Masker,
+        parse: impl Fn(&[u8]) -> serde_json::Result<T>,
+    ) -> Result<Option<T>, CallFailure> {
         if self.status == StatusCode::NO_CONTENT {
             return Ok(None);
         }
@@ -176,7 +188,7 @@ impl Answer {
         if !content_type.is_empty() && !is_json(&content_type) {
             return Err(CallFailure::NotJson { content_type, excerpt: masker.excerpt(&self.body) });
         }
-        serde_json::from_slice(&self.body)
+        parse(&self.body)
             .map(Some)
             .map_err(|source| CallFailure::BadJson { excerpt: masker.excerpt(&self.body), source })
     }

@@ -10,7 +10,8 @@ use serde_json::Value;
 use crate::api::{ApiError, ReadApi};
 use crate::details::Body;
 use crate::inventory::Packed;
-use crate::plan::{Binding, NoTrails, Policy, StampCounts, Steps};
+use crate::lean::Lean;
+use crate::plan::{Binding, NoTrails, Policy, StampCounts, Steps, is_as_declared};
 use crate::snapshot::LiveJob;
 
 /// A manifest, and what it is planned with.
@@ -37,27 +38,57 @@ pub(super) enum Verdict {
     Open,
 }
 
-/// Asks for a job, and looks at the answer away from the task that asks.
-pub(super) async fn read<A: ReadApi>(api: &A, id: &str, early: Option<Early>) -> Result<Seen, ApiError> {
-    let job = api.get_job(id).await?;
-    let seen = tokio::spawn(async move { look(job, early) }).await;
-    Ok(seen.expect("internal error: looking at a job panicked"))
+/// What a first look at an answer comes to.
+struct Glance {
+    customer: Option<String>,
+    body: Body,
+    /// The whole job, unless it is as declared and nothing more is to be found out.
+    job: Option<Value>,
 }
 
-fn look(job: Option<Value>, early: Option<Early>) -> Seen {
-    let customer = job.as_ref().and_then(|job| job.get("customerId")).and_then(Value::as_str);
-    let customer = customer.map(str::to_ascii_lowercase);
-    let body = job.as_ref().map(Body::of);
-    let job = job.map(LiveJob::new);
-    let steps = early.map(|Early { manifest, binding, policy }| {
-        // Whether there is anything to be done does not depend on where it came from.
-        let stamps = StampCounts::default();
-        Steps::of(&policy, &stamps, &NoTrails, &manifest.unpack(), &binding, job.as_ref())
-    });
-    let verdict = match steps {
-        // What is ignored is told with the places of what is declared.
-        Some(steps) if steps.is_quiet() && !steps.has_ignored() => Verdict::Quiet(steps),
-        Some(_) | None => Verdict::Open,
+/// Asks for a job, and looks at the answer: at once whether it is as declared, and if that does not settle it, more
+/// closely and away from the task that asks.
+pub(super) async fn read<A: ReadApi>(api: &A, id: &str, early: Option<Early>) -> Result<Seen, ApiError> {
+    let look = |json: &[u8], job: &Lean<'_>| Glance {
+        customer: job.get("customerId").and_then(Lean::as_str).map(str::to_ascii_lowercase),
+        body: Body::read(job, json.to_vec()),
+        job: (!early.as_ref().is_some_and(|early| early.is_settled(job))).then(|| job.to_value()),
     };
-    Seen { customer, body, verdict }
+    match api.look_at_job(id, look).await? {
+        None => {
+            let verdict = plan(None, early).await;
+            Ok(Seen { customer: None, body: None, verdict })
+        }
+        Some(Glance { customer, body, job: None }) => {
+            Ok(Seen { customer, body: Some(body), verdict: Verdict::Quiet(Steps::none()) })
+        }
+        Some(Glance { customer, body, job: Some(job) }) => {
+            let verdict = plan(Some(job), early).await;
+            Ok(Seen { customer, body: Some(body), verdict })
+        }
+    }
+}
+
+impl Early {
+    fn is_settled(&self, job: &Lean<'_>) -> bool {
+        self.binding.id().is_some() && is_as_declared(&self.policy.owner, &self.manifest.declared(), job)
+    }
+}
+
+/// Plans a manifest on another thread.
+async fn plan(job: Option<Value>, early: Option<Early>) -> Verdict {
+    let planned = tokio::spawn(async move {
+        let job = job.map(LiveJob::new);
+        let steps = early.map(|Early { manifest, binding, policy }| {
+            // Whether there is anything to be done does not depend on where it came from.
+            let stamps = StampCounts::default();
+            Steps::of(&policy, &stamps, &NoTrails, &manifest.unpack(), &binding, job.as_ref())
+        });
+        match steps {
+            // What is ignored is told with the places of what is declared.
+            Some(steps) if steps.is_quiet() && !steps.has_ignored() => Verdict::Quiet(steps),
+            Some(_) | None => Verdict::Open,
+        }
+    });
+    planned.await.expect("internal error: looking at a job panicked")
 }

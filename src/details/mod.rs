@@ -17,8 +17,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::fingerprint;
+use crate::lean::Lean;
 use crate::plan::StampCounts;
-use crate::snapshot::{Edit, ListRow, LiveJob};
+use crate::snapshot::{ListRow, LiveJob, updated_at};
 use crate::stamp::Found;
 
 /// Version of the cache file; another one is ignored.
@@ -93,7 +94,7 @@ enum Where {
 /// thread.
 #[derive(Debug)]
 pub struct Body {
-    text: String,
+    json: Vec<u8>,
     sha: String,
     status: Option<String>,
     updated: Option<i64>,
@@ -103,14 +104,20 @@ pub struct Body {
 impl Body {
     /// Reads off a job what is remembered of it.
     pub fn of(job: &Value) -> Self {
-        let text = serde_json::to_string(job).expect("internal error: a JSON value can be written as JSON");
-        let description = job.get("description").and_then(Value::as_str).unwrap_or_default();
+        let json = serde_json::to_vec(job).expect("internal error: a JSON value can be written as JSON");
+        let lean = Lean::parse(&json).expect("internal error: JSON that was written can be read");
+        Self::read(&lean, json.clone())
+    }
+
+    /// The same for a job as it was answered; its bytes are kept as they came.
+    pub fn read(job: &Lean<'_>, json: Vec<u8>) -> Self {
+        let text = |name: &str| job.get(name).and_then(Lean::as_str);
         Self {
-            sha: fingerprint::sha256_hex(text.as_bytes())[..16].to_owned(),
-            status: job.get("status").and_then(Value::as_str).map(str::to_owned),
-            updated: Edit::last_of(job).at,
-            stamp: crate::stamp::split(description).1.text(),
-            text,
+            sha: fingerprint::sha256_hex(&json)[..16].to_owned(),
+            status: text("status").map(str::to_owned),
+            updated: updated_at(job),
+            stamp: crate::stamp::split(text("description").unwrap_or_default()).1.text(),
+            json,
         }
     }
 }
@@ -297,7 +304,7 @@ impl Details {
     }
 
     fn keep(&mut self, id: &str, body: Option<Body>, row: Option<&ListRow>, after: After) -> io::Result<()> {
-        let Some(Body { text, sha, status, updated, stamp }) = body else {
+        let Some(Body { json, sha, status, updated, stamp }) = body else {
             self.entries.insert(id.to_owned(), None);
             return Ok(());
         };
@@ -311,13 +318,13 @@ impl Details {
             stamp,
             sha,
             offset: self.spilled,
-            bytes: text.len(),
+            bytes: json.len(),
         };
         if std::mem::take(&mut self.spill_was_read) {
             self.spill.seek(SeekFrom::Start(self.spilled))?;
         }
-        self.spill.write_all(text.as_bytes())?;
-        self.spilled += text.len() as u64;
+        self.spill.write_all(&json)?;
+        self.spilled += json.len() as u64;
         self.changed = true;
         self.entries.insert(id.to_owned(), Some((meta, Where::Spill)));
         Ok(())

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::lean::Lean;
 use crate::manifest::Manifest;
 use crate::source::SourceFile;
 
@@ -23,6 +24,11 @@ impl Packed {
         let spec = serde_json::to_vec(&std::mem::take(&mut rest.spec));
         let spec = spec.expect("internal error: JSON values can be written as JSON").into_boxed_slice();
         Self { rest, spec }
+    }
+
+    /// The declared members, as they are packed.
+    pub fn declared(&self) -> Lean<'_> {
+        Lean::parse(&self.spec).expect("internal error: what was packed is JSON")
     }
 
     /// The manifest as it was, but for its places.

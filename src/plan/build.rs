@@ -126,6 +126,11 @@ impl Steps {
         }
     }
 
+    /// Nothing to do and nothing to say.
+    pub fn none() -> Self {
+        Self { changes: Vec::new(), diagnostics: Diagnostics::new(), waiting: None }
+    }
+
     /// The steps.
     pub fn changes(&self) -> &[Change] {
         &self.changes

@@ -16,12 +16,17 @@ use crate::stamp;
 /// The statuses that the vendor's own material names (REFERENCE 8).
 const KNOWN: [&str; 5] = ["Disabled", "Enabled", "Prepared", "Completed", "Completed with Failure"];
 
+/// Whether this build knows what a status means.
+pub(super) fn is_known(status: &str) -> bool {
+    KNOWN.iter().any(|known| known.eq_ignore_ascii_case(status))
+}
+
 /// Says where a live job has a status that is not known; it is taken for armed, as is everything but `Disabled`.
 ///
 /// Told only where the status is managed: a job whose status nobody declares is not judged by it.
 pub(super) fn unknown(manifest: &Manifest, job: &LiveJob) -> Option<Diagnostic> {
     let status = job.normalised.text("status")?;
-    if !manifest.spec.contains_key("status") || KNOWN.iter().any(|known| known.eq_ignore_ascii_case(status)) {
+    if !manifest.spec.contains_key("status") || is_known(status) {
         return None;
     }
     let message =
