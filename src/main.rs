@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use patchctl::cli::{self, Exit};
 use patchctl::terminal::Terminal;
 
+/// Trees of JSON and YAML are made and dropped by the thousand, on several threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let exit = cli::run();
     // Data that did not arrive is a failure, unless its reader wanted no more of it. What `apply` makes of a reader
