@@ -2,8 +2,12 @@
 //!
 //! Members are sorted and nothing is indented, so the digest of a value does not depend on who built it.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+
+use crate::lean::Lean;
 
 /// SHA-256 of some bytes, as 64 hexadecimal digits.
 pub fn sha256_hex(bytes: &[u8]) -> String {
@@ -15,12 +19,15 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 /// SHA-256 of a value's canonical bytes, as 64 hexadecimal digits.
 pub fn of_value(value: &Value) -> String {
     let mut bytes = Vec::new();
-    write_canonical(value, &mut bytes);
+    write_canonical(&Lean::from(value), &mut bytes);
     sha256_hex(&bytes)
 }
 
 /// [`short`] of the object that has these members.
-pub fn short_of_members<'a>(members: impl Iterator<Item = (&'a String, &'a Value)>) -> String {
+pub fn short_of_members<'a, 'm>(members: impl IntoIterator<Item = &'a (Cow<'m, str>, Lean<'m>)>) -> String
+where
+    'm: 'a,
+{
     let mut bytes = Vec::new();
     write_members(members, &mut bytes);
     let mut digest = sha256_hex(&bytes);
@@ -38,10 +45,10 @@ pub fn short(value: &Value) -> String {
 }
 
 /// Writes a value with sorted members.
-fn write_canonical(value: &Value, out: &mut Vec<u8>) {
+fn write_canonical(value: &Lean<'_>, out: &mut Vec<u8>) {
     match value {
-        Value::Object(members) => write_members(members.iter(), out),
-        Value::Array(items) => {
+        Lean::Object(members) => write_members(members, out),
+        Lean::List(items) => {
             out.push(b'[');
             for (position, item) in items.iter().enumerate() {
                 if position > 0 {
@@ -51,13 +58,22 @@ fn write_canonical(value: &Value, out: &mut Vec<u8>) {
             }
             out.push(b']');
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => write_plain(value, out),
+        Lean::Null => out.extend_from_slice(b"null"),
+        Lean::Bool(value) => write_plain(value, out),
+        Lean::Number(number) => write_plain(number, out),
+        Lean::Text(text) => write_plain(text, out),
     }
 }
 
-fn write_members<'a>(members: impl Iterator<Item = (&'a String, &'a Value)>, out: &mut Vec<u8>) {
-    let mut members: Vec<(&String, &Value)> = members.collect();
-    members.sort_unstable_by_key(|(name, _)| *name);
+fn write_members<'a, 'm>(members: impl IntoIterator<Item = &'a (Cow<'m, str>, Lean<'m>)>, out: &mut Vec<u8>)
+where
+    'm: 'a,
+{
+    let mut members: Vec<&(Cow<'_, str>, Lean<'_>)> = members.into_iter().collect();
+    // Of several members of one name the last counts: turned round, it is the first of them in a stable order.
+    members.reverse();
+    members.sort_by(|(a, _), (b, _)| a.cmp(b));
+    members.dedup_by(|(next, _), (first, _)| next == first);
     out.push(b'{');
     for (position, (name, value)) in members.into_iter().enumerate() {
         if position > 0 {

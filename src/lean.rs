@@ -47,6 +47,21 @@ impl<'a> Lean<'a> {
         if let Self::Text(text) = self { Some(text) } else { None }
     }
 
+    /// The items, if it is a list.
+    pub fn as_list(&self) -> Option<&[Self]> {
+        if let Self::List(items) = self { Some(items) } else { None }
+    }
+
+    /// The members, if it is an object; of several of one name only the last counts.
+    pub fn as_object(&self) -> Option<&[(Cow<'a, str>, Self)]> {
+        if let Self::Object(members) = self { Some(members) } else { None }
+    }
+
+    /// The whole number with 64 bits, if it is one.
+    pub fn as_i64(&self) -> Option<i64> {
+        if let Self::Number(number) = self { number.as_i64() } else { None }
+    }
+
     /// The same as a value of its own.
     pub fn to_value(&self) -> Value {
         match self {
@@ -60,6 +75,21 @@ impl<'a> Lean<'a> {
                     members.iter().map(|(name, value)| (name.clone().into_owned(), value.to_value()));
                 Value::Object(members.collect::<Map<_, _>>())
             }
+        }
+    }
+}
+
+impl<'a> From<&'a Value> for Lean<'a> {
+    fn from(value: &'a Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(value) => Self::Bool(*value),
+            Value::Number(number) => Self::Number(number.clone()),
+            Value::String(text) => Self::Text(Cow::Borrowed(text)),
+            Value::Array(items) => Self::List(items.iter().map(Self::from).collect()),
+            Value::Object(members) => Self::Object(
+                members.iter().map(|(name, value)| (Cow::from(name), Self::from(value))).collect(),
+            ),
         }
     }
 }
@@ -135,6 +165,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::fingerprint;
 
     #[track_caller]
     fn check(json: &[u8]) {
@@ -144,6 +175,9 @@ mod tests {
                 let lean = lean.expect("JSON");
                 // As text, which tells also the order and the zero below zero.
                 assert_eq!(lean.to_value().to_string(), value.to_string());
+                assert_eq!(Lean::from(&value).to_value(), value);
+                let lean_digest = lean.as_object().map(fingerprint::short_of_members);
+                assert_eq!(lean_digest, value.as_object().map(|_| fingerprint::short(&value)));
                 for (name, value) in value.as_object().into_iter().flatten() {
                     assert_eq!(lean.get(name).map(Lean::to_value).as_ref(), Some(value));
                 }

@@ -48,20 +48,26 @@ pub struct ListRow {
 impl ListRow {
     /// Reads a row; `None` for one without an id, which can not be spoken about.
     pub fn read(row: &Value) -> Option<Self> {
-        let text = |name: &str| row.get(name).and_then(Value::as_str);
-        let tags = row.get("tags").and_then(Value::as_array).into_iter().flatten().filter_map(|tag| {
+        Self::of(&Lean::from(row))
+    }
+
+    /// The same for a row as it was answered.
+    pub fn of(row: &Lean<'_>) -> Option<Self> {
+        let text = |name: &str| row.get(name).and_then(Lean::as_str);
+        let tags = row.get("tags").and_then(Lean::as_list).into_iter().flatten().filter_map(|tag| {
             let id = tag.get("id")?.as_str()?.to_ascii_lowercase();
             Some((id, tag.get("name")?.as_str()?.to_owned()))
         });
+        let [updated, created] = ["updated", "created"].map(|name| Edit::of(row.get(name)));
         Some(Self {
             id: text("id")?.to_ascii_lowercase(),
             name: text("name").unwrap_or_default().to_owned(),
             platform: text("platform").and_then(Platform::parse),
             tag_names: tags.collect(),
             status: text("status").map(str::to_owned),
-            updated_at: row.pointer("/updated/date").and_then(milliseconds),
-            updated_by: Edit::of(row.get("updated")).user,
-            created: Edit::of(row.get("created")),
+            updated_at: updated.at,
+            updated_by: updated.user,
+            created,
             schedule_type: text("scheduleType").map(str::to_owned),
             start: text("startDateTime").filter(|text| !text.is_empty()).map(str::to_owned),
             timezone: text("timezone").filter(|text| !text.is_empty()).map(str::to_owned),
@@ -79,19 +85,19 @@ impl ListRow {
 }
 
 /// Milliseconds, which may come as digits in a text.
-fn milliseconds(value: &Value) -> Option<i64> {
+fn milliseconds(value: &Lean<'_>) -> Option<i64> {
     value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }
 
 /// A number of things, which may come as digits in a text.
-fn count(value: &Value) -> Option<u64> {
-    value.as_u64().or_else(|| value.as_str()?.parse().ok())
+fn count(value: &Lean<'_>) -> Option<u64> {
+    milliseconds(value).and_then(|count| u64::try_from(count).ok())
 }
 
 /// Digest of a row without counters, progress and run times.
-fn digest(row: &Value) -> String {
-    let steady = row.as_object().into_iter().flatten().filter(|(name, _)| !job::is_volatile_in_list(name));
-    fingerprint::short_of_members(steady)
+fn digest(row: &Lean<'_>) -> String {
+    let members = row.as_object().unwrap_or_default();
+    fingerprint::short_of_members(members.iter().filter(|(name, _)| !job::is_volatile_in_list(name)))
 }
 
 /// Who changed a job last, and when.
@@ -108,12 +114,12 @@ pub struct Edit {
 impl Edit {
     /// Reads `updatedBy` of a job as the API answered it.
     pub fn last_of(job: &Value) -> Self {
-        Self::of(job.get("updatedBy"))
+        Self::of(job.get("updatedBy").map(Lean::from).as_ref())
     }
 
     /// Reads `createdBy` of a job as the API answered it.
     pub fn made_of(job: &Value) -> Self {
-        Self::of(job.get("createdBy"))
+        Self::of(job.get("createdBy").map(Lean::from).as_ref())
     }
 
     /// Whoever it was, if it was not us, writing as one of our API users; `None` where it was us, and where nobody can
@@ -126,10 +132,11 @@ impl Edit {
     }
 
     /// Reads who did something and when, as rows and jobs say it.
-    fn of(by: Option<&Value>) -> Self {
-        let text = |pointer: &str| Some(by?.pointer(pointer)?.as_str()?.to_owned());
+    fn of(by: Option<&Lean<'_>>) -> Self {
+        let user = by.and_then(|by| by.get("user"));
+        let text = |name: &str| Some(user?.get(name)?.as_str()?.to_owned());
         let at = by.and_then(|by| by.get("date")).and_then(milliseconds);
-        Self { user_id: text("/user/id"), user: text("/user/name"), at }
+        Self { user_id: text("id"), user: text("name"), at }
     }
 }
 
@@ -161,7 +168,7 @@ impl ApiUsers {
 
 /// When a job was changed last, as its answer says it: [`Edit::at`] without the rest.
 pub(crate) fn updated_at(job: &Lean<'_>) -> Option<i64> {
-    milliseconds(&job.get("updatedBy")?.get("date")?.to_value())
+    milliseconds(job.get("updatedBy")?.get("date")?)
 }
 
 /// A whole live job.

@@ -14,7 +14,7 @@ use super::gateway::Gateway;
 use super::limits::LimitHeaders;
 use super::retry::{RetryPolicy, Tries};
 use super::settings::{Credentials, Settings};
-use super::sweep::{Page, Sweep, error_code_of, is_record_limit};
+use super::sweep::{Page, Sweep, error_code_of, is_record_limit, rows_of};
 use super::token::{Token, TokenStore};
 use super::transport::{Answer, Transport};
 use super::{ReadApi, SettableStatus, UpdatesKnown, WriteApi};
@@ -296,7 +296,13 @@ impl Client {
         Err(if is_definite { WriteError::Refused(error) } else { WriteError::Unclear(error) })
     }
 
-    pub(super) async fn read_page(&self, platform: &str, page: u32) -> Result<Page, ApiError> {
+    /// Asks for one page of the list, and makes of each row what is wanted.
+    pub(super) async fn read_page<T>(
+        &self,
+        platform: &str,
+        page: u32,
+        make: impl Fn(&Lean<'_>) -> T,
+    ) -> Result<Page<T>, ApiError> {
         let mut url = self.gateway.endpoint(&["pm", "v1", "deploymentjobs", "summary"]);
         let call = format!("GET {} (page {page} of {platform})", url.path());
         url.query_pairs_mut()
@@ -304,16 +310,22 @@ impl Client {
             .append_pair("pageNumber", &page.to_string())
             .append_pair("pageSize", &self.page_size.to_string());
         let masker = &self.transport.masker;
-        match self.read(CallKind::List, url, &call, self.list_page_limit_bytes, value).await? {
+        let parse = |json: &[u8]| {
+            let body = Lean::parse(json)?;
+            Ok(match body.get("_error") {
+                None => Ok(rows_of(&body, platform, &make)),
+                Some(_) => Err((error_code_of(&body.to_value()), masker.excerpt(json))),
+            })
+        };
+        match self.read(CallKind::List, url, &call, self.list_page_limit_bytes, parse).await? {
             Reading::NoContent => Ok(Page::NoContent),
-            Reading::Json(body) if body.get("_error").is_some() => {
-                let excerpt = masker.excerpt(body.to_string().as_bytes());
-                let is_record_limit = is_record_limit(error_code_of(&body).as_deref(), &excerpt);
+            Reading::Json(Ok(rows)) => Ok(Page::Body(rows)),
+            Reading::Json(Err((error_code, excerpt))) => {
+                let is_record_limit = is_record_limit(error_code.as_deref(), &excerpt);
                 let problem = "the answer is a success that holds an error".to_owned();
                 let error = once(call, CallFailure::Unexpected { problem, excerpt });
                 Ok(Page::Refused { is_record_limit, error })
             }
-            Reading::Json(body) => Ok(Page::Body(body)),
             Reading::Refused { answer, tries } => {
                 let cause = answer.as_failure(masker);
                 let is_record_limit = match &cause {
@@ -330,9 +342,17 @@ impl Client {
 
 impl ReadApi for Client {
     async fn list_jobs(&self, platform: &str) -> Result<Vec<Value>, ApiError> {
-        let mut sweep = Sweep::new(platform, self.page_size);
+        self.list_rows(platform, |row| row.to_value()).await
+    }
+
+    async fn list_rows<T: Send>(
+        &self,
+        platform: &str,
+        make: impl Fn(&Lean<'_>) -> T + Send + Sync,
+    ) -> Result<Vec<T>, ApiError> {
+        let mut sweep = Sweep::new(self.page_size);
         while let Some(page) = sweep.next_page() {
-            let taken = match self.read_page(platform, page).await {
+            let taken = match self.read_page(platform, page, &make).await {
                 Ok(answer) => sweep.take(answer),
                 Err(error @ ApiError::Call { .. }) => Err(ListFailure::Page(Box::new(error))),
                 // The login and the wait budget are no matter of this list.
@@ -412,11 +432,6 @@ impl WriteApi for Client {
         self.write(CallKind::Delete, Method::DELETE, &["pm", "v1", "deploymentjobs"], &json!({ "ids": ids }))
             .await
     }
-}
-
-/// An answer as it is, for those who keep it.
-fn value(json: &[u8]) -> serde_json::Result<Value> {
-    serde_json::from_slice(json)
 }
 
 /// An id that stays one segment of a path: an empty one would turn a read of one job into another call.

@@ -62,6 +62,16 @@ pub trait ReadApi {
     /// budget). Never a partial list.
     fn list_jobs(&self, platform: &str) -> impl Future<Output = Result<Vec<Value>, ApiError>> + Send;
 
+    /// The same for who keeps little of each row: what `make` makes of it, while its page is there.
+    ///
+    /// # Errors
+    /// As [`ReadApi::list_jobs`].
+    fn list_rows<T: Send>(
+        &self,
+        platform: &str,
+        make: impl Fn(&Lean<'_>) -> T + Send + Sync,
+    ) -> impl Future<Output = Result<Vec<T>, ApiError>> + Send;
+
     /// Returns one job in its full shape, or `None` where the server says 404. REFERENCE section 4, endpoint 3.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::client::Client;
 use super::counts::CallKind;
 use super::error::{ApiError, CallFailure, ListFailure};
-use super::sweep::{Page, rows_of};
+use super::sweep::Page;
 
 /// Largest answer that is read of the version call, in bytes; a version is a few hundred.
 const VERSION_LIMIT_BYTES: usize = 64 << 10;
@@ -79,13 +79,13 @@ impl Client {
             ListProbe { rows: Vec::new(), page_size: self.page_size, cap: None, counts_from_one: false };
         let mut refusal = None;
         for page in 0..MOST_PAGES {
-            let rows = match self.read_page(platform, page).await? {
+            let rows = match self.read_page(platform, page, |row| row.to_value()).await? {
                 Page::NoContent => Vec::new(),
-                Page::Body(body) => rows_of(body, page).map_err(|cause| ApiError::List {
-                    platform: platform.to_owned(),
-                    pages_read: page,
-                    cause,
-                })?,
+                Page::Body(Some(rows)) => rows.into_iter().map(|row| row.made).collect(),
+                Page::Body(None) => {
+                    let cause = ListFailure::NotAList { page };
+                    return Err(ApiError::List { platform: platform.to_owned(), pages_read: page, cause });
+                }
                 // A server that counts from 1 may refuse page 0.
                 Page::Refused { error, .. } if page == 0 => {
                     refusal = Some(error);

@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::error::{ApiError, ListFailure};
+use crate::lean::Lean;
 
 /// Pages in a row that bring nothing new before the server is taken to repeat itself. A server that counts from 1 and
 /// tolerates 0 needs one; with tiny pages, jobs created meanwhile can push a whole page once more.
@@ -33,9 +34,9 @@ const RECORD_LIMIT_CODE: &str = "2501";
 
 /// What a page turned out to be.
 #[derive(Debug)]
-pub(super) enum Page {
-    /// A success with a JSON body.
-    Body(Value),
+pub(super) enum Page<T> {
+    /// A success with a JSON body; `None` where that is no list.
+    Body(Option<Vec<Row<T>>>),
     /// A success without content (204).
     NoContent,
     /// A refusal of just this request, such as 400; not one of the login or of the rate.
@@ -45,6 +46,17 @@ pub(super) enum Page {
         /// The refusal.
         error: ApiError,
     },
+}
+
+/// One row: what the sweep must know of it, and what was made of it for the one who asked.
+#[derive(Debug)]
+pub(super) struct Row<T> {
+    /// In small letters: UUIDs that differ in the case of their letters only are one (RFC 9562, section 4).
+    id: Option<String>,
+    /// Whether it is marked `deleted`, or of another known platform, which a server sends that ignores the query's
+    /// `platform` (unknown parameters are ignored rather than refused, REFERENCE section 3).
+    is_left_out: bool,
+    pub(super) made: T,
 }
 
 /// What is known of the number of the first page.
@@ -65,22 +77,20 @@ enum Base {
 
 /// The state of one sweep; see the module's description.
 #[derive(Debug)]
-pub(super) struct Sweep {
-    platform: String,
+pub(super) struct Sweep<T> {
     next_page: Option<u32>,
     pages_read: u32,
     most_pages: u32,
     repeats: u32,
     base: Base,
-    rows: Vec<Value>,
+    rows: Vec<Row<T>>,
     position_by_id: HashMap<String, usize>,
 }
 
-impl Sweep {
+impl<T> Sweep<T> {
     /// Starts before page 0.
-    pub(super) fn new(platform: &str, page_size: u32) -> Self {
+    pub(super) fn new(page_size: u32) -> Self {
         Self {
-            platform: platform.to_owned(),
             next_page: Some(0),
             pages_read: 0,
             most_pages: RECORD_LIMIT / page_size.clamp(1, SMALLEST_CAP) + SPARE_PAGES,
@@ -105,11 +115,11 @@ impl Sweep {
     ///
     /// # Errors
     /// [`ListFailure`]; the sweep is over then.
-    pub(super) fn take(&mut self, answer: Page) -> Result<(), ListFailure> {
+    pub(super) fn take(&mut self, answer: Page<T>) -> Result<(), ListFailure> {
         let page = self.next_page.expect("internal error: a page is taken only after it was asked for");
         let rows = match answer {
             Page::NoContent => Vec::new(),
-            Page::Body(body) => rows_of(body, page)?,
+            Page::Body(rows) => rows.ok_or(ListFailure::NotAList { page })?,
             Page::Refused { is_record_limit: true, .. } => return Err(ListFailure::RecordLimit),
             Page::Refused { error, .. } => return self.take_refusal(page, error),
         };
@@ -163,25 +173,15 @@ impl Sweep {
         Ok(())
     }
 
-    /// Returns the live rows, each id once, in the order in which they were first seen.
-    ///
-    /// Left out: rows marked `deleted`, and rows of another known platform, which a server sends that ignores the
-    /// query's `platform` (unknown parameters are ignored rather than refused, REFERENCE section 3).
-    pub(super) fn finish(self) -> Vec<Value> {
-        let Self { platform, rows, .. } = self;
-        rows.into_iter()
-            .filter(|row| {
-                row.get("deleted") != Some(&Value::Bool(true)) && !is_of_another_platform(row, &platform)
-            })
-            .collect()
+    /// Returns the live rows of the platform, each id once, in the order in which they were first seen.
+    pub(super) fn finish(self) -> Vec<T> {
+        self.rows.into_iter().filter(|row| !row.is_left_out).map(|row| row.made).collect()
     }
 
-    fn add(&mut self, rows: Vec<Value>, page: u32) -> Result<usize, ListFailure> {
+    fn add(&mut self, rows: Vec<Row<T>>, page: u32) -> Result<usize, ListFailure> {
         let mut n_new = 0;
         for (index, row) in rows.into_iter().enumerate() {
-            let id = row.get("id").and_then(Value::as_str).filter(|id| !id.is_empty());
-            // UUIDs that differ in the case of their letters only are one (RFC 9562, section 4).
-            let Some(id) = id.map(str::to_ascii_lowercase) else {
+            let Some(id) = row.id.clone() else {
                 return Err(ListFailure::RowWithoutId { page, row: index + 1 });
             };
             if let Some(position) = self.position_by_id.get(&id) {
@@ -211,20 +211,34 @@ pub(super) fn error_code_of(body: &Value) -> Option<String> {
     }
 }
 
-pub(super) fn rows_of(body: Value, page: u32) -> Result<Vec<Value>, ListFailure> {
-    match body {
-        Value::Array(rows) => Ok(rows),
-        Value::Object(mut object) => match object.remove("data") {
-            Some(Value::Array(rows)) => Ok(rows),
-            _ => Err(ListFailure::NotAList { page }),
+/// The rows of a page, and what `make` makes of each; `None` where the answer is no list.
+pub(super) fn rows_of<T>(
+    body: &Lean<'_>,
+    platform: &str,
+    make: impl Fn(&Lean<'_>) -> T,
+) -> Option<Vec<Row<T>>> {
+    let rows = match body {
+        Lean::List(rows) => rows,
+        body => match body.get("data") {
+            Some(Lean::List(rows)) => rows,
+            _ => return None,
         },
-        _ => Err(ListFailure::NotAList { page }),
-    }
+    };
+    let read = |row: &Lean<'_>| {
+        let id = row.get("id").and_then(Lean::as_str).filter(|id| !id.is_empty());
+        let is_deleted = row.get("deleted") == Some(&Lean::Bool(true));
+        Row {
+            id: id.map(str::to_ascii_lowercase),
+            is_left_out: is_deleted || is_of_another_platform(row, platform),
+            made: make(row),
+        }
+    };
+    Some(rows.iter().map(read).collect())
 }
 
-fn is_of_another_platform(row: &Value, platform: &str) -> bool {
+fn is_of_another_platform(row: &Lean<'_>, platform: &str) -> bool {
     const KNOWN: [&str; 4] = ["Windows", "Linux", "MacOS", "Mac"];
-    row.get("platform").and_then(Value::as_str).is_some_and(|found| {
+    row.get("platform").and_then(Lean::as_str).is_some_and(|found| {
         !found.eq_ignore_ascii_case(platform) && KNOWN.iter().any(|known| found.eq_ignore_ascii_case(known))
     })
 }
@@ -256,7 +270,7 @@ mod tests {
         n_inserts: usize,
     }
 
-    fn refusal() -> Page {
+    fn refusal() -> Page<Value> {
         let cause = CallFailure::Status {
             status: reqwest::StatusCode::BAD_REQUEST,
             error_code: None,
@@ -274,7 +288,7 @@ mod tests {
 
     fn read(server: Server, page_size: usize) -> Result<Vec<String>, ListFailure> {
         let mut jobs: Vec<usize> = (0..server.n_jobs).collect();
-        let mut sweep = Sweep::new("Windows", u32::try_from(page_size).unwrap());
+        let mut sweep = Sweep::new(u32::try_from(page_size).unwrap());
         let size = page_size.min(server.cap);
         let mut n_inserted = 0;
         while let Some(page) = sweep.next_page() {
@@ -295,7 +309,7 @@ mod tests {
             };
             let rows: Vec<Value> =
                 jobs.iter().skip(index.saturating_mul(size)).take(size).map(|id| row(*id)).collect();
-            sweep.take(Page::Body(if server.in_data { json!({"data": rows}) } else { json!(rows) }))?;
+            sweep.take(body(if server.in_data { json!({"data": rows}) } else { json!(rows) }))?;
         }
         Ok(sweep.finish().iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect())
     }
@@ -327,8 +341,8 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(pages: Vec<Page>, expected: Result<&[&str], &str>) {
-        let mut sweep = Sweep::new("Windows", 1_000);
+    fn check(pages: Vec<Page<Value>>, expected: Result<&[&str], &str>) {
+        let mut sweep = Sweep::new(1_000);
         let outcome = pages.into_iter().try_for_each(|page| sweep.take(page));
         match (outcome, expected) {
             (Ok(()), Ok(ids)) => {
@@ -341,8 +355,8 @@ mod tests {
         }
     }
 
-    fn body(value: Value) -> Page {
-        Page::Body(value)
+    fn body(value: Value) -> Page<Value> {
+        Page::Body(rows_of(&Lean::from(&value), "Windows", |row| row.to_value()))
     }
 
     #[test]
@@ -380,8 +394,8 @@ mod tests {
     #[test]
     fn page_0_is_asked_for_once_more_before_it_is_left_out() {
         #[track_caller]
-        fn check_pages(pages: Vec<Page>, expected_numbers: &[u32], expected: Result<&[&str], &str>) {
-            let mut sweep = Sweep::new("Windows", 1_000);
+        fn check_pages(pages: Vec<Page<Value>>, expected_numbers: &[u32], expected: Result<&[&str], &str>) {
+            let mut sweep = Sweep::new(1_000);
             let mut numbers = Vec::new();
             let mut pages_left = pages.into_iter();
             let mut outcome = Ok(());

@@ -10,7 +10,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use serde_json::Value;
 
 use super::cost::Progress;
 use super::early::{self, Early, Seen, Verdict};
@@ -22,6 +21,7 @@ use crate::api::ReadApi;
 use crate::details::Details;
 use crate::inventory::{Inventory, Summary};
 use crate::job::Platform;
+use crate::lean::Lean;
 use crate::ledger::Ledger;
 use crate::plan::{Binding, Policy};
 use crate::probe::{self, Leftover};
@@ -91,9 +91,13 @@ impl Request<'_> {
         }
         for platform in platforms {
             let n_before = api.calls().list;
-            for row in api.list_jobs(platform.as_str()).await.map_err(read_failed)? {
-                customers.extend(row.get("customerId").and_then(Value::as_str).map(str::to_ascii_lowercase));
-                rows.extend(ListRow::read(&row));
+            let read = |row: &Lean<'_>| {
+                let customer = row.get("customerId").and_then(Lean::as_str).map(str::to_ascii_lowercase);
+                (customer, ListRow::of(row))
+            };
+            for (customer, row) in api.list_rows(platform.as_str(), read).await.map_err(read_failed)? {
+                customers.extend(customer);
+                rows.extend(row);
             }
             let n_calls = api.calls().list.saturating_sub(n_before);
             list_calls.insert(platform, usize::try_from(n_calls).unwrap_or(usize::MAX));

