@@ -105,8 +105,7 @@ impl Body {
     /// Reads off a job what is remembered of it.
     pub fn of(job: &Value) -> Self {
         let json = serde_json::to_vec(job).expect("internal error: a JSON value can be written as JSON");
-        let lean = Lean::parse(&json).expect("internal error: JSON that was written can be read");
-        Self::read(&lean, json.clone())
+        Self::read(&Lean::from(job), json)
     }
 
     /// The same for a job as it was answered; its bytes are kept as they came.
@@ -385,6 +384,16 @@ impl Details {
 
     /// The bytes that stand where a body should be.
     fn bytes(&mut self, meta: &Meta, place: Where) -> io::Result<Vec<u8>> {
+        if meta.bytes > MOST_BODY_BYTES {
+            return Err(damaged_job());
+        }
+        let mut bytes = vec![0; meta.bytes];
+        self.file_at(place, meta.offset)?.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The file that bodies are in, set to where one of them begins.
+    fn file_at(&mut self, place: Where, offset: u64) -> io::Result<&mut File> {
         let (file, start) = match (place, &mut self.cache_file) {
             (Where::Spill, _) => {
                 self.spill.flush()?;
@@ -395,14 +404,8 @@ impl Details {
             (Where::Cache, None) => return Err(damaged_job()),
         };
         // The numbers of a cache are what somebody wrote into a file.
-        let offset = start.checked_add(meta.offset).ok_or_else(damaged_job)?;
-        if meta.bytes > MOST_BODY_BYTES {
-            return Err(damaged_job());
-        }
-        file.seek(SeekFrom::Start(offset))?;
-        let mut bytes = vec![0; meta.bytes];
-        file.read_exact(&mut bytes)?;
-        Ok(bytes)
+        file.seek(SeekFrom::Start(start.checked_add(offset).ok_or_else(damaged_job)?))?;
+        Ok(file)
     }
 
     /// Writes the cache anew, whole and at once, if anything was read in this run.
@@ -434,26 +437,36 @@ impl Details {
         // Before anything is written, because the header and the offsets count what follows.
         // What this run wrote itself is as it was written.
         wanted.retain(|(meta, place)| *place == Where::Spill || self.body(meta, *place).is_ok());
+        // Bodies that lie behind one another go over in one piece.
+        wanted.sort_by_key(|(meta, place)| (*place == Where::Spill, meta.offset));
         let mut offset = 0;
         let mut lines = String::new();
-        for (meta, _) in &wanted {
+        let mut pieces: Vec<(Where, u64, u64)> = Vec::new();
+        for (meta, place) in &wanted {
             let moved = Meta { offset, ..meta.clone() };
             lines.push_str(&serde_json::to_string(&moved)?);
             lines.push('\n');
-            offset += meta.bytes as u64;
+            let n_bytes = meta.bytes as u64;
+            offset += n_bytes;
+            match pieces.last_mut() {
+                Some((last, start, length)) if last == place && *start + *length == meta.offset => {
+                    *length += n_bytes;
+                }
+                _ => pieces.push((*place, meta.offset, n_bytes)),
+            }
         }
         let header = Header { entries: wanted.len(), ..self.header.clone() };
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        {
-            let mut writer = BufWriter::with_capacity(BUFFER_BYTES, file.as_file_mut());
-            writer.write_all(serde_json::to_string(&header)?.as_bytes())?;
-            writer.write_all(b"\n")?;
-            writer.write_all(lines.as_bytes())?;
-            for (meta, place) in &wanted {
-                let body = self.bytes(meta, *place)?;
-                writer.write_all(&body)?;
+        let to = file.as_file_mut();
+        to.write_all(serde_json::to_string(&header)?.as_bytes())?;
+        to.write_all(b"\n")?;
+        to.write_all(lines.as_bytes())?;
+        for (place, start, n_bytes) in pieces {
+            // From file to file the system copies by itself.
+            let copied = io::copy(&mut self.file_at(place, start)?.take(n_bytes), to)?;
+            if copied != n_bytes {
+                return Err(damaged_job());
             }
-            writer.flush()?;
         }
         file.persist(&path)?;
         self.changed = false;

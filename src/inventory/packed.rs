@@ -9,6 +9,9 @@ use crate::lean::Lean;
 use crate::manifest::Manifest;
 use crate::source::SourceFile;
 
+/// Room that is made for the members at first, so that it need not grow five times.
+const USUAL_BYTES: usize = 4 << 10;
+
 /// A manifest without its places: enough to find out whether there is anything to be said of it.
 #[derive(Clone, Debug)]
 pub struct Packed {
@@ -21,9 +24,10 @@ impl Packed {
     /// Packs a manifest; `nowhere` is the text that its places will point into.
     pub(super) fn new(manifest: Manifest, nowhere: &Arc<SourceFile>) -> Self {
         let mut rest = manifest.without_places(nowhere);
-        let spec = serde_json::to_vec(&std::mem::take(&mut rest.spec));
-        let spec = spec.expect("internal error: JSON values can be written as JSON").into_boxed_slice();
-        Self { rest, spec }
+        let mut spec = Vec::with_capacity(USUAL_BYTES);
+        serde_json::to_writer(&mut spec, &std::mem::take(&mut rest.spec))
+            .expect("internal error: JSON values can be written as JSON");
+        Self { rest, spec: spec.into_boxed_slice() }
     }
 
     /// The declared members, as they are packed.

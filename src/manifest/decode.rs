@@ -86,7 +86,12 @@ impl<'a> Decoder<'a> {
                 }
                 continue;
             }
-            if let Some(row) = rows.iter().find(|row| job::key_form(row) == Some(entry.key.as_str())) {
+            let known = job::find(rows, &entry.key);
+            // Hardly any key has to be looked for among the names that stand for others.
+            let keyed = || rows.iter().find(|row| job::key_form(row) == Some(entry.key.as_str()));
+            if known.is_none()
+                && let Some(row) = keyed()
+            {
                 let pointer = format!("{prefix}/{}", row.name);
                 if !self.is_second_link(&members, row, entry, &pointer) {
                     self.remember(&pointer, entry);
@@ -94,7 +99,7 @@ impl<'a> Decoder<'a> {
                 }
                 continue;
             }
-            let value = match job::find(rows, &entry.key) {
+            let value = match known {
                 None => self.unknown_member(rows, entry, prefix),
                 Some(row) if row.name == "actionType" => {
                     self.action_type(entry, prefix);
