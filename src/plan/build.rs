@@ -128,7 +128,7 @@ impl Steps {
 
     /// Nothing to do and nothing to say.
     pub fn none() -> Self {
-        Self { changes: Vec::new(), diagnostics: Diagnostics::new(), waiting: None }
+        Self { changes: Vec::new(), diagnostics: Diagnostics::new(), waiting: None, ignored: Vec::new() }
     }
 
     /// The steps.
