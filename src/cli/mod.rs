@@ -30,6 +30,7 @@ mod settings;
 mod simulator;
 mod unsettled;
 mod validate;
+mod values;
 mod waiting;
 mod why;
 mod write_ids;

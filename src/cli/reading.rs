@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::StreamExt;
 
@@ -161,14 +162,19 @@ impl Request<'_> {
     ) -> Result<(), Failure> {
         let n_jobs = ids.len();
         let shared_policy = Arc::new(policy.clone());
+        let is_stopped = AtomicBool::new(false);
         let reads = futures_util::stream::iter(ids).map(|id| {
             let asked = by_id.get(id.as_str());
             let early = asked.and_then(Asked::alone).and_then(|(summary, binding)| {
                 let manifest = inventory.packed(summary)?;
                 Some(Early { manifest, binding: binding.clone(), policy: Arc::clone(&shared_policy) })
             });
+            let is_stopped = &is_stopped;
             async move {
-                let seen = early::read(api, &id, early).await;
+                let seen = match is_stopped.load(Ordering::Relaxed) {
+                    false => Some(early::read(api, &id, early).await),
+                    true => None,
+                };
                 (id, seen)
             }
         });
@@ -176,8 +182,19 @@ impl Request<'_> {
         let at_a_time = self.planning.connection.concurrency().saturating_mul(2);
         let mut reads = std::pin::pin!(reads.buffer_unordered(at_a_time));
         let mut progress = Progress::new(self.terminal, n_jobs);
+        let mut failed = None;
         while let Some((id, seen)) = reads.next().await {
-            let Seen { customer, body, verdict } = seen.map_err(read_failed)?;
+            let Seen { customer, body, verdict } = match seen {
+                None => continue,
+                Some(Ok(seen)) => seen,
+                // Nothing new is asked for, and what is on its way or looked at still counts: the next run need not
+                // ask for it again.
+                Some(Err(error)) => {
+                    is_stopped.store(true, Ordering::Relaxed);
+                    failed.get_or_insert_with(|| read_failed(error));
+                    continue;
+                }
+            };
             progress.step();
             self.check_customer(&customer.iter().cloned().collect())?;
             if body.is_some() && customer.is_none() && self.settings.customer_id.is_some() {
@@ -195,7 +212,7 @@ impl Request<'_> {
             };
             ready.insert(id, one);
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 }
 
