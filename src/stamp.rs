@@ -146,6 +146,11 @@ pub fn owners(description: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// Whether a text holds something that begins like a stamp, wherever it stands: no manifest may say that by itself.
+pub fn is_in(text: &str) -> bool {
+    text.to_ascii_lowercase().contains(START)
+}
+
 /// Puts a stamp at the end of a description.
 pub fn join(text: Option<&str>, stamp: &Stamp) -> String {
     match text {

@@ -484,3 +484,14 @@ fn a_status_is_written_as_manifests_say_it() {
     check("spec:\n  status: Disabled\n", json!({"status": "Prepared"}), "spec:\n  status: Enabled\n");
     check("spec:\n  status: enabled\n", json!({"status": "Disabled"}), "spec:\n  status: disabled\n");
 }
+
+#[test]
+fn the_line_of_patchctl_is_never_taken_into_a_manifest() {
+    let spec = "spec:\n  description: of one\n";
+    let line = "[patchctl:acme/web 1:9f3ac21b:77e01c44:5e6f7a8b]";
+    for description in
+        [format!("of one\n{line} please call anna"), format!("{} and more", line.to_uppercase())]
+    {
+        check_refused(spec, json!({"description": description}), "accept-value", "line that patchctl writes");
+    }
+}

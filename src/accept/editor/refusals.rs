@@ -6,6 +6,7 @@ use crate::diff::FieldChange;
 use crate::job::{Member, Type, canonical};
 use crate::render::text::dotted;
 use crate::source::Place;
+use crate::stamp;
 use crate::yaml::Node;
 
 impl Editor<'_> {
@@ -38,6 +39,13 @@ impl Editor<'_> {
         field: &FieldChange,
         at: &At<'_>,
     ) -> Result<(), Diagnostic> {
+        if field.pointer == "/description" && field.before.as_str().is_some_and(stamp::is_in) {
+            let message = "the live description holds the line that patchctl writes, and something behind it";
+            let place = Place::new(self.file, at.node.span);
+            return Err(Diagnostic::error("accept-value", message).at(place, "").help(
+                "write what was added into the manifest by hand, without the part in brackets; apply puts the line in order",
+            ));
+        }
         let found = canonical::canonical(row, &field.before);
         let is_sayable = match &found {
             Ok(value) => *value == field.before || field.before.is_null(),
