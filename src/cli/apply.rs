@@ -21,7 +21,7 @@ use super::saved::{self, Saved};
 use super::session::{Failure, Session};
 use super::settings::Settings;
 use super::write_ids::{WrittenIds, write_ids};
-use super::{Exit, pretty, probing, record};
+use super::{Exit, again, pretty, probing, record};
 use crate::api::ReadApi;
 use crate::apply::probe::Probing;
 use crate::apply::{self, Interrupt, Run};
@@ -220,6 +220,7 @@ pub(super) async fn carry_out(
         gateway: &session.identity,
         owner: &settings.owner,
         commit: after.head.map(Commit::id),
+        undoes: after.undone.map(Undone::to_journal),
         record: after.request.record,
     };
     after.request.remember_disabled(plan, bound, ledger);
@@ -260,9 +261,10 @@ pub(super) async fn carry_out(
         let summary = render::outcome::summary(plan, outcomes, &calls.to_string(), &layout);
         tell(&if after.undone.is_some() { summary.replacen("Apply:", "Revert:", 1) } else { summary });
         if outcomes.iter().any(|outcome| outcome.kind.has_written()) {
-            tell(&format!("Undo with: patchctl revert {}\n", after.run));
+            let undo = again::command(&format!("patchctl revert {}", after.run), &arguments.common);
+            tell(&format!("Undo with: {undo}\n"));
         }
-        tell(&after.undone.map(|undone| undone.warning(outcomes)).unwrap_or_default());
+        tell(&after.undone.map(|undone| undone.warning(outcomes, &arguments.common)).unwrap_or_default());
         tell(&ids.as_ref().map(WrittenIds::text).unwrap_or_default());
     } else if arguments.common.output == Output::Markdown {
         let context = markdown::apply::Context {

@@ -153,7 +153,7 @@ Examples:
 Examples:
   patchctl revert --list                # the runs that can be undone
   patchctl revert --dry-run             # what undoing the last one would do
-  patchctl revert                       # asks, then undoes the last run that wrote something
+  patchctl revert                       # asks, then undoes the last apply not undone yet
   patchctl revert 4e8888ca --only windows-servers-weekly
   patchctl revert 4e8888ca --auto-approve
 The manifests still say what they said: revert the commit in Git, too, or the next apply does it again.")]
@@ -423,7 +423,8 @@ pub struct WritingArgs {
 /// Arguments of `revert`
 #[derive(Clone, Debug, Args)]
 pub struct RevertArgs {
-    /// The run to undo: its id, or the beginning of it [default: the last one that wrote something]
+    /// The run to undo: its id, or the beginning of it [default: the last one that wrote something, is no revert
+    /// itself and is not undone yet]
     pub run: Option<String>,
     /// List the runs that can be undone; asks no gateway
     #[arg(long, conflicts_with_all = ["run", "dry_run", "auto_approve"])]

@@ -13,7 +13,7 @@ use super::unsettled::{now, to_the_second};
 use crate::apply;
 use crate::journal::folder::Journal;
 use crate::journal::lock::{self, Attempt, Holder, Lock};
-use crate::journal::{Answer, End, FORMAT, Intent, Line, OutcomeLine, Start, Step};
+use crate::journal::{Answer, End, FORMAT, Intent, Line, OutcomeLine, Start, Step, Undoes};
 use crate::ledger::Ledger;
 use crate::patch;
 use crate::plan::{self, Action, Change, Outcome, Plan};
@@ -93,6 +93,8 @@ pub(super) struct About<'a> {
     pub(super) gateway: &'a str,
     pub(super) owner: &'a str,
     pub(super) commit: Option<&'a str>,
+    /// What it undoes, where it is a revert.
+    pub(super) undoes: Option<Undoes>,
     /// What was applied last, where that is kept in place of stamps.
     pub(super) record: Option<&'a Record>,
 }
@@ -118,6 +120,7 @@ impl<'a> RunJournal<'a> {
             owner: about.owner.to_owned(),
             commit: about.commit.map(str::to_owned),
             applied_before: ledger.applied_commit().map(str::to_owned),
+            undoes: about.undoes,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             fingerprint: plan.fingerprint(),

@@ -1,6 +1,7 @@
 //! The command line: parses arguments, calls the others in order, chooses the exit status.
 
 mod accept;
+mod again;
 mod apply;
 mod args;
 mod audit;

@@ -222,6 +222,7 @@ mod tests {
             owner: "us".to_owned(),
             commit: None,
             applied_before: None,
+            undoes: None,
             version: "1".to_owned(),
             pid: 1,
             fingerprint: String::new(),

@@ -334,6 +334,7 @@ mod tests {
             owner: String::new(),
             commit: None,
             applied_before: None,
+            undoes: None,
             version: String::new(),
             pid: 1,
             fingerprint: String::new(),

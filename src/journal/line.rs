@@ -58,6 +58,9 @@ pub struct Start {
     /// The commit whose manifests were applied last before, with nothing left over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied_before: Option<String>,
+    /// What it undoes, where it is a revert.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<Undoes>,
     /// The program's version.
     pub version: String,
     /// Number of the process.
@@ -66,6 +69,15 @@ pub struct Start {
     pub fingerprint: String,
     /// The steps of the plan, in their order.
     pub steps: Vec<Step>,
+}
+
+/// What a revert is to undo.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undoes {
+    /// The run.
+    pub run: String,
+    /// Keys of that run for which nothing was left to be done.
+    pub left_out: Vec<String>,
 }
 
 /// A step of the plan.

@@ -12,5 +12,5 @@ pub mod lock;
 
 pub use line::{
     Answer, AnswerKind, Call, End, Expected, FORMAT, Intent, Line, OutcomeLine, Settled, SettledWrite, Start,
-    Step,
+    Step, Undoes,
 };

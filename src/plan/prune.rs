@@ -183,7 +183,11 @@ impl Judge<'_> {
                 change.basis = Some(self.basis(job));
                 let before = self.children(&candidate.id).filter_map(|child| self.going.get(&child.id));
                 change.after = before.cloned().collect();
-                note(change, "deleting can not be taken back; what its scripts were is known to Git only")
+                note(
+                    change,
+                    "patchctl revert makes it again with a new id: without its history, and without scripts whose \
+                     content Git does not have",
+                )
             }
         })
     }

@@ -2,6 +2,7 @@
 //! that takes.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use serde_json::{Map, Value};
 
@@ -16,10 +17,52 @@ use crate::script;
 pub(super) struct Former {
     /// The members, canonical, `null` for none.
     pub(super) declared: Map<String, Value>,
-    /// The scripts whose former content is not known, as people name them.
-    pub(super) lost: Vec<String>,
+    /// The scripts whose former content is not known.
+    pub(super) lost: Vec<Lost>,
     /// Scripts that are put back with their former content.
     pub(super) n_restored: usize,
+}
+
+/// A script whose former content is not known.
+#[derive(Clone, Debug)]
+pub(super) struct Lost {
+    /// The member that holds it.
+    member: &'static str,
+    /// What people call its action.
+    label: String,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the {} of `{}`", self.member, self.label)
+    }
+}
+
+/// Several of them in words: ``the scripts of `Drain` and `Stop` ``.
+pub(super) fn words(lost: &[Lost]) -> String {
+    let kinds: BTreeSet<&str> = lost.iter().map(|lost| lost.member).collect();
+    let of_kind = |kind: &str| {
+        let of_it = || lost.iter().filter(|lost| lost.member == kind);
+        // Actions before and after the deployment may have one name.
+        let mut labels: Vec<String> = Vec::new();
+        for label in of_it().map(|lost| format!("`{}`", lost.label)) {
+            if !labels.contains(&label) {
+                labels.push(label);
+            }
+        }
+        let plural = if of_it().count() == 1 { "" } else { "s" };
+        format!("the {kind}{plural} of {}", enumerated(&labels))
+    };
+    enumerated(&kinds.into_iter().map(of_kind).collect::<Vec<_>>())
+}
+
+/// `a, b and c`.
+fn enumerated(words: &[String]) -> String {
+    match words {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
 }
 
 /// Where the contents of former scripts come from: the members that the manifest declared which was applied then.
@@ -204,7 +247,7 @@ impl List<'_, '_> {
                 self.former.n_restored += 1;
             } else {
                 let label = elements::label(item, position);
-                self.former.lost.push(format!("the {} of `{label}`", row.name));
+                self.former.lost.push(Lost { member: row.name, label });
                 match kept {
                     Some(kept) => {
                         declared.insert(row.name.to_owned(), kept.clone());

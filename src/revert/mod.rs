@@ -9,6 +9,7 @@
 mod former;
 mod past;
 mod step;
+mod undone;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +18,7 @@ use serde_json::{Map, Value};
 use self::former::Contents;
 pub use self::past::{PastJob, PastRun, Unusable, read};
 use self::step::Writer;
+pub use self::undone::{Since, Undoings};
 use crate::diagnostic::Diagnostics;
 use crate::job::Platform;
 use crate::links;
@@ -60,6 +62,8 @@ pub struct Look<'a> {
     pub declared: &'a BTreeMap<String, Vec<Map<String, Value>>>,
     /// The journal, in the place of a manifest.
     pub place: &'a Place,
+    /// The command that undoes this run, as it is to be typed again.
+    pub command: &'a str,
     /// Whether a key is wanted.
     pub is_wanted: &'a dyn Fn(&str) -> bool,
 }
@@ -87,7 +91,7 @@ pub fn plan(run: &PastRun, look: Look<'_>) -> Inverse {
             .without_effect
             .iter()
             .filter(|(key, _, _)| (look.is_wanted)(key))
-            .map(|(key, action, why)| (key.clone(), format!("its {action} changed nothing: {why}")))
+            .map(|(key, action, why)| (key.clone(), nothing_to_undo(action, why)))
             .collect(),
     };
     let wanted = || run.jobs.iter().rev().filter(|job| (look.is_wanted)(&job.key));
@@ -114,6 +118,21 @@ pub fn plan(run: &PastRun, look: Look<'_>) -> Inverse {
         warnings: Diagnostics::new(),
     };
     Inverse { plan, lacking: undo.lacking, left_out: undo.left_out }
+}
+
+/// Why a step of the run needs no undoing.
+fn nothing_to_undo(action: &str, why: &str) -> String {
+    match action {
+        "held" | "blocked" => format!("the run left it alone, it was {action}"),
+        _ => format!("its {action} changed nothing: {why}"),
+    }
+}
+
+/// The keys of those allowed to be overwritten that are held without that: for the others it has no effect.
+pub fn held_without_override(run: &PastRun, look: Look<'_>) -> BTreeSet<String> {
+    let leave = Leave { overrides: BTreeSet::new(), ..look.leave.clone() };
+    let held = plan(run, Look { leave: &leave, ..look }).plan.changes;
+    held.into_iter().filter(|change| change.action == Action::Held).map(|change| change.key).collect()
 }
 
 /// Ids that are not there any more, and what comes to stand in their place.
@@ -163,8 +182,9 @@ impl<'a> Undo<'a> {
         let live = live.filter(|live| live.raw.pointer("/deletedBy/date").is_none_or(Value::is_null));
         let writer = Writer { look: self.look, job, id: id.as_deref(), live };
         if let Some(doubt) = &job.doubt {
-            let help = "look at it with patchctl plan, which reads it again; then run revert again";
-            self.changes.push(writer.blocked(doubt.clone(), help));
+            let command = self.look.command;
+            let help = format!("look at it with patchctl plan, which reads it again; then run `{command}`");
+            self.changes.push(writer.blocked(doubt.clone(), &help));
             return;
         }
         if let Some(owner) = live.and_then(|live| writer.other_owner(live)) {

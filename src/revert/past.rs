@@ -1,6 +1,6 @@
 //! What a run did, job by job, read from the lines of its journal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -29,6 +29,8 @@ pub struct PastRun {
     pub jobs: Vec<PastJob>,
     /// Its steps that changed nothing, with what became of them.
     pub without_effect: Vec<(String, String, String)>,
+    /// Keys with a step that did not end as it was planned.
+    pub incomplete: BTreeSet<String>,
     /// How many lines can not be read.
     pub n_damaged: usize,
 }
@@ -129,6 +131,15 @@ impl Told {
         }
     }
 
+    /// Whether it left things as it was to.
+    fn is_complete(&self) -> bool {
+        match self.outcome.as_deref() {
+            Some("applied" | "unchanged") => true,
+            Some("unsettled") | None => self.verdict.as_deref() == Some("took_effect"),
+            Some(_) => false,
+        }
+    }
+
     /// Whether the job was disabled for the edit, and not surely enabled again.
     fn left_disabled(&self) -> bool {
         let mut status = self
@@ -159,8 +170,14 @@ pub fn read(text: &str) -> Result<PastRun, Unusable> {
         return Err(Unusable::Format(format));
     }
     let Ok(Line::Start(start)) = serde_json::from_value(first) else { return Err(Unusable::NoJournal) };
-    let mut run =
-        PastRun { start: *start, end: None, jobs: Vec::new(), without_effect: Vec::new(), n_damaged: 0 };
+    let mut run = PastRun {
+        start: *start,
+        end: None,
+        jobs: Vec::new(),
+        without_effect: Vec::new(),
+        incomplete: BTreeSet::new(),
+        n_damaged: 0,
+    };
     let mut steps: Vec<Told> = Vec::new();
     for line in lines {
         match serde_json::from_str::<Line>(line) {
@@ -171,6 +188,7 @@ pub fn read(text: &str) -> Result<PastRun, Unusable> {
     for step in &run.start.steps {
         if !steps.iter().any(|told| told.key == step.key && told.action == step.action) {
             run.without_effect.push((step.key.clone(), step.action.clone(), "not begun".to_owned()));
+            run.incomplete.insert(step.key.clone());
         }
     }
     join(steps, &mut run);
@@ -230,6 +248,9 @@ fn take(line: Line, steps: &mut Vec<Told>, run: &mut PastRun) {
 fn join(steps: Vec<Told>, run: &mut PastRun) {
     let mut at_key: BTreeMap<String, usize> = BTreeMap::new();
     for told in steps {
+        if !told.is_complete() {
+            run.incomplete.insert(told.key.clone());
+        }
         let doubt = match told.effect() {
             Effect::Wrote => None,
             Effect::Doubtful(why) => Some(why),

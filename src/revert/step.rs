@@ -13,6 +13,7 @@ use crate::normalise::{self, Normalised};
 use crate::overlay::{self, Issue};
 use crate::patch;
 use crate::plan::{Action, Basis, Change, Field, Origin, Request};
+use crate::render::text::dotted;
 use crate::schedule;
 use crate::snapshot::{Edit, LiveJob};
 use crate::stamp::{self, Stamp};
@@ -180,18 +181,19 @@ impl Writer<'_> {
         }
         let key = &self.job.key;
         let reason =
-            format!("can not be undone as a whole: what was in {} is not known", former.lost.join(", "));
+            format!("can not be undone as a whole: what was in {} is not known", former::words(&former.lost));
         let help = if self.job.stamp_before.is_some() {
             "no manifest at hand declares that content: look for a commit that has it, check it out or fetch it, and \
-             run revert again"
+             run this again"
         } else {
             "patchctl had never written to this job before, so nothing tells what was in it; write it anew in the \
              console, or in the manifest"
         };
         let mut change = self.blocked(reason, help);
         change.notes.push(format!(
-            "--allow-partial {key} puts the rest back and leaves what is listed as the run left it: a combination that \
-             nobody has tried"
+            "`{} --allow-partial {key}` puts the rest back and leaves what is listed as the run left it: a combination \
+             that nobody has tried",
+            self.look.command
         ));
         Some(change)
     }
@@ -355,7 +357,7 @@ impl Writer<'_> {
             .notes
             .extend(former.lost.iter().map(|lost| format!("not undone: {lost} stays as the run left it")));
         if !moved.is_empty() {
-            let names: Vec<&str> = moved.iter().map(|field| field.pointer.as_str()).collect();
+            let names: Vec<String> = moved.iter().map(|field| dotted(&field.pointer)).collect();
             change.notes.push(format!(
                 "overwrites what {} changed since, as --override says: {}",
                 who(&live.last_edit()),
@@ -403,8 +405,9 @@ impl Writer<'_> {
                 .to_owned(),
         );
         change.notes.push(format!(
-            "if that was a later run of patchctl, revert that one first; --override {} puts the former values back over it",
-            self.job.key
+            "if that was a later run of patchctl, revert that one first; `{} --override {}` puts the former values back \
+             over it",
+            self.look.command, self.job.key
         ));
         change
     }

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::journal::{Step, Undoes};
 use crate::normalise;
 use crate::patch::Envelope;
 use crate::plan::{Decisions, RunOnce};
@@ -59,7 +60,15 @@ fn inverse(lines: &[Value], live: Option<Value>, leave: &Leave) -> Inverse {
     let (stamps, declared) = (StampCounts::default(), BTreeMap::new());
     let place = Place::new(&SourceFile::new("journal", ""), Span::new(0, 0));
     let now = Now { jobs: &jobs, rows: &[], stamps: &stamps };
-    let look = Look { policy: &policy, now, leave, declared: &declared, place: &place, is_wanted: &|_| true };
+    let look = Look {
+        policy: &policy,
+        now,
+        leave,
+        declared: &declared,
+        place: &place,
+        command: "patchctl revert r",
+        is_wanted: &|_| true,
+    };
     plan(&read(&journal(lines)).expect("a journal"), look)
 }
 
@@ -182,4 +191,39 @@ fn the_stamp_is_the_former_one_or_none() {
     let basis = found.plan.changes[0].basis.as_ref().expect("a step that writes");
     let expected = format!("Mine\n[patchctl:us/a 1:00000001:{digest}:00000003]");
     assert_eq!(basis.description.as_deref(), Some(expected.as_str()));
+}
+
+#[test]
+fn what_the_run_left_alone_is_told_in_words() {
+    let told = |lines: &[Value]| {
+        let left_out = inverse(lines, Some(job(json!({}))), &Leave::default()).left_out;
+        left_out.into_iter().filter(|(_, why)| !why.ends_with("not begun")).collect::<Vec<_>>()
+    };
+    let held = told(&[outcome("held", "held", Value::Null)]);
+    assert_eq!(held, [("a".to_owned(), "the run left it alone, it was held".to_owned())]);
+    let failed = told(&[outcome("update", "failed", Value::Null)]);
+    assert_eq!(failed, [("a".to_owned(), "its update changed nothing: failed".to_owned())]);
+}
+
+/// A run of one update of `a`, as what it is of another.
+fn run(id: &str, undoes: Option<&str>, became: &str) -> PastRun {
+    let mut run = read(&journal(&update(became))).expect("a journal");
+    run.start.run = id.to_owned();
+    run.start.steps = vec![Step { key: "a".to_owned(), action: "update".to_owned(), id: None }];
+    run.start.undoes = undoes.map(|of| Undoes { run: of.to_owned(), left_out: Vec::new() });
+    run
+}
+
+#[test]
+fn a_run_is_undone_while_what_undid_it_stands() {
+    let fates = |runs: &[PastRun]| -> Vec<String> {
+        let undoings = Undoings::of(runs.iter().rev());
+        runs.iter().map(|run| format!("{:?}", undoings.since(run))).collect()
+    };
+    let mut runs = vec![run("1", None, "applied"), run("2", Some("1"), "applied")];
+    assert_eq!(fates(&runs), ["Undone(\"2\")", "Stands"]);
+    runs.push(run("3", Some("2"), "applied"));
+    assert_eq!(fates(&runs), ["Stands", "Undone(\"3\")", "Stands"]);
+    runs.push(run("4", Some("3"), "not_converged"));
+    assert_eq!(fates(&runs), ["Stands", "Undone(\"3\")", "Stands", "Stands"]);
 }

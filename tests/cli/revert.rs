@@ -69,6 +69,115 @@ fn an_edit_beside_a_script_that_goes_back_is_not_lost() {
     assert_eq!(server.job(&id(1))["preDeployActions"][0]["params"]["timeout"], 180);
 }
 
+/// The run that a command ended with.
+fn run_of(text: &str) -> String {
+    let rest = text.split("Undo with: patchctl revert ").nth(1).unwrap();
+    rest.split_whitespace().next().unwrap().to_owned()
+}
+
+/// The lines of the list, newest first.
+fn listed(repo: &Repo, server: &Server) -> Vec<String> {
+    let list = repo.run_at(server, &["revert", "--list"]).ends(0).stdout;
+    list.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_second_revert_goes_on_to_the_run_before_and_never_takes_back_the_first() {
+    let server = Server::of(vec![live_job(1, "a"), live_job(2, "b")]);
+    let repo = Repo::with(&[("a", "  timeout: 5\n"), ("b", "  timeout: 5\n")]);
+    repo.run_at(&server, &APPLY).ends(0);
+    write(&repo, "a", "  timeout: 6\n");
+    write(&repo, "b", "  timeout: 6\n");
+    let second = run_of(&repo.run_at(&server, &APPLY).ends(0).stdout);
+    let timeouts = || [1, 2].map(|n| server.job(&id(n))["timeout"].as_i64().unwrap());
+    // A part of a run that is undone leaves it the one to be undone.
+    let part = run_of(&repo.run_at(&server, &with_flags(&REVERT, &["--only", "a"])).ends(0).stdout);
+    assert_eq!(timeouts(), [5, 6]);
+    let lines = listed(&repo, &server);
+    assert!(lines[0].ends_with(&format!("1 update: a (revert of {second})")), "{lines:#?}");
+    assert!(lines[1].ends_with(&format!("2 update: a, b (undone in part by {part})")), "{lines:#?}");
+    repo.run_at(&server, &REVERT).ends(0).says("Left out: a, the job is as it was before already");
+    assert_eq!(timeouts(), [5, 5]);
+    // What is undone is not done again.
+    let first = run_of(&repo.run_at(&server, &REVERT).ends(0).stdout);
+    assert_eq!(timeouts(), [4, 4]);
+    repo.run_at(&server, &REVERT)
+        .ends(1)
+        .complains("every run in `.patchctl/runs` that wrote to this gateway is undone, or is a revert")
+        .complains("patchctl revert --list");
+    assert_eq!(timeouts(), [4, 4]);
+    // Named, a revert is undone; the run that it undid stands again and is the last one.
+    let undone = repo.run_at(&server, &with_flags(&REVERT, &[&first])).ends(0);
+    assert!(!undone.stdout.contains("The manifests still say"), "{}", undone.stdout);
+    undone.says("the revert of run").says("stands again: `patchctl plan");
+    assert_eq!(timeouts(), [5, 5]);
+    let json = repo.run_at(&server, &["revert", "--list", "--output", "json"]).ends(0).json();
+    let of = |n: usize, member: &str| json["runs"][n][member].as_str().map(str::to_owned);
+    assert_eq!(of(0, "revert_of"), Some(first.clone()));
+    assert_eq!((of(1, "run"), of(1, "undone_by")), (Some(first), of(0, "run")));
+    assert_eq!((of(5, "revert_of"), of(5, "undone_by")), (None, None), "{json:#}");
+    assert_eq!(of(4, "undone_by"), of(2, "run"), "{json:#}");
+    repo.run_at(&server, &REVERT).ends(0);
+    assert_eq!(timeouts(), [4, 4]);
+}
+
+#[test]
+fn a_printed_command_works_as_it_is_printed() {
+    let server = Server::of(vec![live_job(1, "a"), live_job(2, "b")]);
+    let repo = Repo::with(&[("a", "  timeout: 5\n")]);
+    let flags = ["--config", "my own/it's.yaml", "--state-dir", "my own/state", "--jobs", "jobs.d"];
+    repo.write("my own/it's.yaml", "owner: team\n");
+    let applied = repo.run_at(&server, &with_flags(&APPLY, &flags)).ends(0);
+    let command = applied.stdout.split("Undo with: ").nth(1).unwrap().trim();
+    assert!(
+        command.ends_with(r"--config 'my own/it'\''s.yaml' --state-dir 'my own/state' --jobs jobs.d"),
+        "{command}"
+    );
+    server.edit(&id(1), json!({"timeout": 11}));
+    let held = repo.run_at(&server, &[&REVERT[..], &flags].concat()).ends(3);
+    let run = run_of(&applied.stdout);
+    let words = held.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains(&format!("`patchctl revert {run} --gateway")), "{words}");
+    assert!(words.contains("--jobs jobs.d --override a` puts the former values"), "{words}");
+    let line =
+        command.replacen("patchctl", env!("CARGO_BIN_EXE_patchctl"), 1) + " --auto-approve --override a";
+    let mut shell = std::process::Command::new("sh");
+    let ran = shell.args(["-c", &line]).current_dir(repo.path("")).envs(LOGIN).output().unwrap();
+    assert!(ran.status.success(), "{ran:?}");
+    assert_eq!(server.job(&id(1))["timeout"], 4);
+    let imported = repo.run_at(&server, &[&["import", "--all"], &flags[..4]].concat()).ends(0).stdout;
+    let next = imported.split("Next: ").nth(1).unwrap().trim();
+    assert!(next.starts_with("patchctl plan --gateway http"), "{next}");
+    assert!(next.ends_with(r"--config 'my own/it'\''s.yaml' --state-dir 'my own/state'"), "{next}");
+}
+
+#[test]
+fn a_key_that_a_flag_names_for_nothing_is_told() {
+    let server = Server::of(vec![live_job(1, "windows")]);
+    let repo = Repo::with(&[("windows", "  timeout: 5\n")]);
+    repo.run_at(&server, &APPLY).ends(0);
+    repo.run_at(&server, &with_flags(&REVERT, &["--override", "window"]))
+        .ends(1)
+        .complains("has no step for this key")
+        .complains("did you mean `windows`?");
+    assert_eq!(server.job(&id(1))["timeout"], 5);
+    repo.run_at(&server, &with_flags(&REVERT, &["--override", "windows", "--allow-partial", "windows"]))
+        .ends(0)
+        .complains("--override windows has no effect")
+        .complains("--allow-partial windows has no effect");
+}
+
+#[test]
+fn several_scripts_that_nobody_knows_are_told_in_one_sentence() {
+    let live = json!({"preDeployActions": [live_script(1, "Drain"), live_script(2, "Stop")]});
+    let server = Server::of(vec![live_job_with(1, "job", live), live_job(2, "b")]);
+    let repo = Repo::with(&[("b", "  timeout: 5\n")]);
+    let both = script("Drain", "exit 1") + &script("Stop", "exit 2");
+    write(&repo, "job", &format!("  preDeployActions:\n{both}"));
+    repo.run_at(&server, &APPLY).ends(0);
+    repo.run_at(&server, &REVERT).ends(4).says("the scripts of `Drain` and `Stop` is not known");
+}
+
 /// `action key` of each step.
 fn steps(document: &Value) -> Vec<String> {
     let word = |change: &Value, name: &str| change[name].as_str().unwrap().to_owned();
@@ -99,21 +208,21 @@ fn members_of_every_kind_go_back_and_the_stamp_with_them() {
             .replace("recurringWeekDays: [Wed]", "monthlyRecurringType: 0\n  recurringDayOfMonth: 3"),
     );
     let applied = repo.run_at(&server, &APPLY).ends(0);
-    let run = applied.stdout.split("Undo with: patchctl revert ").nth(1).unwrap().trim().to_owned();
+    let run = run_of(&applied.stdout);
     assert_ne!(picture(&server), before.0);
     server.take_requests();
     let shown = repo.run_at(&server, &["revert", "--dry-run"]).ends(0);
     assert!(server.requests().iter().all(|call| matches!(call.call, Call::Auth | Call::List | Call::Get)));
     snapshot("revert-plan", &but_its_cost(&shown.stdout).replace(&run, "[RUN]"));
-    repo.run_at(&server, &with_flags(&REVERT, &[&run]))
-        .ends(0)
-        .says("The manifests still say what was undone");
+    let undone = repo.run_at(&server, &with_flags(&REVERT, &[&run])).ends(0);
+    let undone = undone.says("The manifests still say what was undone");
     assert_eq!((picture(&server), descriptions(&server)), before);
     // What Git wants is to be done again, and the same.
     let plan = repo.run_at(&server, &["plan", "--output", "json"]).ends(0).json();
     assert_eq!(steps(&plan), ["update a", "update b"]);
-    // And a revert is a run like any other: the second one brings back what the first took away.
-    let back = repo.run_at(&server, &with_flags(&REVERT, &["--output", "json"])).ends(0).json();
+    // And a revert is a run like any other: undone by its id, what it took away is there again.
+    let second = run_of(&undone.stdout);
+    let back = repo.run_at(&server, &with_flags(&REVERT, &[&second, "--output", "json"])).ends(0).json();
     assert_eq!(back["command"], "revert");
     repo.run_at(&server, &["plan"]).ends(0).says("No changes.");
 }
@@ -224,7 +333,7 @@ fn a_script_that_nobody_knows_is_said_before_anything_is_asked() {
     repo.run_at(&server, &REVERT)
         .ends(3)
         .says("can not be undone as a whole: what was in the script of `Drain` is not known")
-        .says("--allow-partial job");
+        .says("--allow-partial job` puts the rest back");
     assert!(server.requests().iter().all(|call| call.call != Call::Update));
     assert_eq!(server.job(&id(1))["timeout"], 8);
     repo.run_at(&server, &with_flags(&REVERT, &["--allow-partial", "job"]))
@@ -252,12 +361,12 @@ fn what_somebody_edited_since_is_held_and_named() {
         (&server.job(&id(2))["timeout"], &server.job(&id(2))["minimizeWindow"]),
         (&json!(4), &json!(true))
     );
-    // The last run is the revert now; the first one is named.
+    // The run is undone in part, and may be named by the beginning of its id.
     let list = repo.run_at(&server, &["revert", "--list", "--output", "json"]).ends(0).json();
     let first = list["runs"].as_array().unwrap().last().unwrap()["run"].as_str().unwrap().to_owned();
     repo.run_at(&server, &with_flags(&REVERT, &[&first[..6], "--override", "a"]))
         .ends(0)
-        .says("overwrites what anna.k");
+        .says("overwrites what anna.k changed since, as --override says: timeout");
     assert_eq!(
         (&server.job(&id(1))["timeout"], &server.job(&id(1))["minimizeWindow"]),
         (&json!(4), &json!(true))
@@ -339,7 +448,8 @@ fn a_parent_and_its_child_are_made_and_removed_and_made_again() {
     assert_eq!(steps(&undone), ["delete child", "delete parent"]);
     assert_eq!(picture(&server), nothing);
     // The child's link and its rule lead to the ids of the new parent.
-    let again = repo.run_at(&server, &with_flags(&REVERT, &["--output", "json"])).ends(0).json();
+    let run = undone["run"].as_str().unwrap();
+    let again = repo.run_at(&server, &with_flags(&REVERT, &[run, "--output", "json"])).ends(0).json();
     assert_eq!(steps(&again), ["create parent", "create child"]);
     assert_eq!(picture(&server), both);
     repo.run_at(&server, &["plan"]).ends(0).says("No changes.");

@@ -537,6 +537,7 @@ pub(crate) fn snapshot(name: &str, text: &str) {
     settings.set_omit_expression(true);
     settings.add_filter("at [0-9]{2}:[0-9]{2}:[0-9]{2} UTC", "at HH:MM:SS UTC");
     settings.add_filter("patchctl revert [0-9a-f]{8}", "patchctl revert [RUN]");
+    settings.add_filter(r"(Next: patchctl plan|patchctl revert \[RUN\]) --gateway \S+", "$1");
     settings.add_filter("Undo of run .* of [0-9TZ:-]+", "Undo of run [RUN] of [TIME]");
     // Tokens differ in length.
     settings.add_filter("\"bytes\": [0-9]+,", "\"bytes\": N,");

@@ -20,7 +20,7 @@ use super::args::{Arguments, Common, ImportArgs, Output};
 use super::cost::{self, Progress};
 use super::session::{Failure, Session};
 use super::settings::Settings;
-use super::{Exit, pretty};
+use super::{Exit, again, pretty};
 use crate::api::{ApiError, ReadApi};
 use crate::apply::chain;
 use crate::details::{CacheUse, Details};
@@ -295,11 +295,8 @@ impl Run<'_> {
 
     /// The command that shows that nothing is left to do.
     fn next(&self, common: &Common, is_seen: bool) -> String {
-        match (&common.jobs, is_seen) {
-            (None, true) => "patchctl plan".to_owned(),
-            (Some(_), true) => format!("patchctl plan --jobs {}", self.settings.shown(&self.settings.jobs)),
-            (_, false) => format!("patchctl plan --jobs {}", self.settings.shown(self.into)),
-        }
+        let jobs = if is_seen { &common.jobs } else { &self.args.into };
+        again::with_jobs("patchctl plan", common, jobs.as_deref())
     }
 }
 

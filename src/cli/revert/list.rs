@@ -11,7 +11,7 @@ use crate::cli::{Exit, pretty};
 use crate::journal::folder::Kept;
 use crate::render;
 use crate::render::text::clean;
-use crate::revert::{self, PastRun, Unusable};
+use crate::revert::{self, PastRun, Since, Undoings, Unusable};
 use crate::terminal::Terminal;
 
 /// Prints the runs.
@@ -20,8 +20,9 @@ pub(super) fn list(arguments: &Arguments, terminal: &Terminal) -> Result<Exit, F
     let kept = read_kept(&settings)?;
     let runs: Vec<(&Kept, Result<PastRun, Unusable>)> =
         kept.iter().rev().map(|kept| (kept, revert::read(&kept.text))).collect();
+    let undoings = Undoings::of(runs.iter().filter_map(|(_, run)| run.as_ref().ok()));
     if arguments.common.output == Output::Json {
-        let runs: Vec<Value> = runs.iter().map(|(kept, run)| listed_json(kept, run)).collect();
+        let runs: Vec<Value> = runs.iter().map(|(kept, run)| listed_json(kept, run, &undoings)).collect();
         terminal.data(&pretty(&json!({
             "format_version": render::json::FORMAT_VERSION,
             "command": "revert",
@@ -35,7 +36,7 @@ pub(super) fn list(arguments: &Arguments, terminal: &Terminal) -> Result<Exit, F
             Ok(run) if run.jobs.is_empty() && !kept.is_running => {}
             Ok(run) => {
                 n_shown += 1;
-                terminal.data(&listed(kept, run));
+                terminal.data(&listed(kept, run, &undoings));
             }
             Err(_) => terminal
                 .note(&format!("`{}` is no journal that this build reads", settings.shown(&kept.path))),
@@ -71,15 +72,23 @@ fn ended(kept: &Kept, run: &PastRun) -> &'static str {
     }
 }
 
-fn listed(kept: &Kept, run: &PastRun) -> String {
+fn listed(kept: &Kept, run: &PastRun, undoings: &Undoings<'_>) -> String {
     let start = &run.start;
     let commit = start.commit.as_deref().map_or("-", short);
     let wrote: Vec<String> = wrote(run).into_iter().map(|(action, n)| format!("{n} {action}")).collect();
     let keys: Vec<String> = run.jobs.iter().take(3).map(|job| clean(&job.key)).collect();
     let more = run.jobs.len().saturating_sub(keys.len());
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    let undoes = start.undoes.as_ref().map(|undoes| format!("revert of {}", clean(&undoes.run)));
+    let since = match undoings.since(run) {
+        Since::Stands => None,
+        Since::InPart(by) => Some(format!("undone in part by {}", clean(by))),
+        Since::Undone(by) => Some(format!("undone by {}", clean(by))),
+    };
+    let remarks: Vec<String> = undoes.into_iter().chain(since).collect();
+    let remarks = if remarks.is_empty() { String::new() } else { format!(" ({})", remarks.join(", ")) };
     format!(
-        "{}  {}  {commit:<10}  {:<11}  {}: {}{more}\n",
+        "{}  {}  {commit:<10}  {:<11}  {}: {}{more}{remarks}\n",
         start.run,
         to_the_second(&start.at),
         ended(kept, run),
@@ -88,12 +97,17 @@ fn listed(kept: &Kept, run: &PastRun) -> String {
     )
 }
 
-fn listed_json(kept: &Kept, run: &Result<PastRun, Unusable>) -> Value {
+fn listed_json(kept: &Kept, run: &Result<PastRun, Unusable>, undoings: &Undoings<'_>) -> Value {
     match run {
         Err(_) => json!({"run": kept.run, "state": "unreadable"}),
         Ok(run) => {
             let wrote: Map<String, Value> =
                 wrote(run).into_iter().map(|(action, n)| (action.to_owned(), n.into())).collect();
+            let (by, partly_by) = match undoings.since(run) {
+                Since::Stands => (None, None),
+                Since::InPart(by) => (None, Some(by)),
+                Since::Undone(by) => (Some(by), None),
+            };
             json!({
                 "run": run.start.run,
                 "started_at": run.start.at,
@@ -101,6 +115,9 @@ fn listed_json(kept: &Kept, run: &Result<PastRun, Unusable>) -> Value {
                 "gateway": run.start.gateway,
                 "owner": run.start.owner,
                 "state": ended(kept, run).replace(' ', "_"),
+                "revert_of": run.start.undoes.as_ref().map(|undoes| undoes.run.as_str()),
+                "undone_by": by,
+                "undone_in_part_by": partly_by,
                 "wrote": wrote,
                 "keys": run.jobs.iter().map(|job| job.key.as_str()).collect::<Vec<_>>(),
                 "outcomes": run.end.as_ref().map(|end| end.outcomes.clone()),

@@ -3,6 +3,7 @@
 //! `patchctl revert`: finds the journal of a run, plans its inverse from the live jobs of now, shows it, asks, and
 //! carries it out as `apply` does.
 
+mod choose;
 mod known;
 mod list;
 
@@ -10,12 +11,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use self::choose::choose;
 use self::known::Known;
 
 use crate::api::ReadApi;
 use crate::base;
 use crate::cli::apply::{After, carry_out, told_of};
-use crate::cli::args::{ApplyArgs, Arguments, Output, PlanningArgs, RevertArgs};
+use crate::cli::args::{ApplyArgs, Arguments, Common, Output, PlanningArgs, RevertArgs};
 use crate::cli::audit::{self, Audit};
 use crate::cli::planning::{Made, Request, read_failed, spill_failed};
 use crate::cli::probing::{self, Choice};
@@ -23,17 +25,18 @@ use crate::cli::selection::Selection;
 use crate::cli::session::{Failure, Session};
 use crate::cli::settings::Settings;
 use crate::cli::unsettled::to_the_second;
-use crate::cli::{Exit, cost, journal, pretty, record};
+use crate::cli::{Exit, again, cost, journal, pretty, record};
 use crate::details::{CacheUse, Details};
 use crate::diagnostic::Diagnostics;
-use crate::job::Platform;
+use crate::job::{Platform, nearest};
+use crate::journal::Undoes;
 use crate::journal::folder::{self, Kept};
 use crate::ledger::Ledger;
 use crate::patch::Envelope;
 use crate::plan::{Decisions, Outcome, OutcomeKind, Plan, Policy, RunOnce, StampCounts};
 use crate::render;
 use crate::render::text::{Layout, clean, count};
-use crate::revert::{self, Inverse, Leave, Look, Now, PastRun, Unusable};
+use crate::revert::{self, Inverse, Leave, Look, Now, PastRun};
 use crate::snapshot::{ApiUsers, ListRow, LiveJob, Snapshot};
 use crate::source::{Place, SourceFile, Span};
 use crate::terminal::Terminal;
@@ -41,6 +44,8 @@ use crate::terminal::Terminal;
 /// How many commits are looked into for the former content of a script. Each costs a few calls of Git, no call of the
 /// API; what was applied before stands in one of the last few.
 const MOST_COMMITS: usize = 30;
+
+const OVERRIDE: &str = "--override";
 
 /// Finds, plans, asks and undoes.
 pub(in crate::cli) async fn run(arguments: &Arguments, args: &RevertArgs, terminal: &Terminal) -> Exit {
@@ -71,8 +76,11 @@ impl Undone {
         let commit =
             start.commit.as_deref().map_or(String::new(), |commit| format!(", commit {}", short(commit)));
         let wrote = self.run.jobs.iter().map(|job| job.actions.len()).sum();
+        let undoes = start.undoes.as_ref();
+        let undoes =
+            undoes.map_or(String::new(), |undoes| format!(", the revert of run {}", clean(&undoes.run)));
         format!(
-            "Undo of run {} of {}{commit}, which wrote {} to {}.\n\n",
+            "Undo of run {} of {}{commit}{undoes}, which wrote {} to {}.\n\n",
             start.run,
             to_the_second(&start.at),
             count(wrote, "step"),
@@ -101,9 +109,18 @@ impl Undone {
     }
 
     /// That the manifests were not touched: told where something was undone.
-    pub(in crate::cli) fn warning(&self, outcomes: &[Outcome]) -> String {
+    pub(in crate::cli) fn warning(&self, outcomes: &[Outcome], common: &Common) -> String {
         if !outcomes.iter().any(|outcome| outcome.kind.has_written()) {
             return String::new();
+        }
+        if let Some(undoes) = &self.run.start.undoes {
+            // Whether Git was taken back as well, the journal does not say.
+            let plan = again::command("patchctl plan", common);
+            return format!(
+                "What run {} took back of run {} stands again: `{plan}` shows whether Git says the same.\n",
+                self.run.start.run,
+                clean(&undoes.run)
+            );
         }
         let again = "or the next apply does it again.";
         match self.run.start.commit.as_deref() {
@@ -123,6 +140,12 @@ impl Undone {
             self.run.start.commit.is_some() && ledger.applied_commit() == self.run.start.commit.as_deref();
         let before = self.run.start.applied_before.clone();
         before.filter(|_| self.is_whole && was_last && outcomes.iter().all(is_done))
+    }
+
+    /// What the journal of the revert says of it.
+    pub(in crate::cli) fn to_journal(&self) -> Undoes {
+        let left_out = self.left_out.iter().map(|(key, _)| key.clone()).collect();
+        Undoes { run: self.run.start.run.clone(), left_out }
     }
 
     /// The same for programs.
@@ -157,79 +180,6 @@ fn read_kept(settings: &Settings) -> Result<Vec<Kept>, Failure> {
         return Err(Failure::Error(vec![message], Some(help.to_owned())));
     }
     Ok(kept)
-}
-
-/// Finds the journal that is meant.
-fn choose<'k>(
-    kept: &'k [Kept],
-    wanted: Option<&str>,
-    settings: &Settings,
-    identity: &str,
-) -> Result<(&'k Kept, PastRun), Failure> {
-    let failed = |message: String, help: &str| {
-        Failure::Error(vec![message], Some(format!("{help}; nothing was changed")))
-    };
-    let see = "patchctl revert --list shows the runs that are kept";
-    let Some(wanted) = wanted else {
-        // The last one that is over, is about these jobs and wrote something.
-        let last = kept.iter().rev().filter(|kept| !kept.is_running).find_map(|kept| {
-            let run = revert::read(&kept.text).ok()?;
-            let is_ours = run.start.gateway == identity && run.start.owner == settings.owner;
-            (is_ours && !run.jobs.is_empty()).then_some((kept, run))
-        });
-        return last.ok_or_else(|| {
-            let place = settings.shown(&folder::place(&settings.state_dir));
-            failed(format!("no run in `{place}` wrote anything to this gateway"), see)
-        });
-    };
-    let wanted = wanted.to_ascii_lowercase();
-    let is_meant = |kept: &&Kept| !wanted.is_empty() && kept.run.starts_with(&wanted);
-    let found: Vec<&Kept> = kept.iter().filter(is_meant).collect();
-    let one = match found.as_slice() {
-        [one] => *one,
-        [] => return Err(failed(format!("no journal of a run `{}` is here", clean(&wanted)), see)),
-        several => {
-            let ids: Vec<&str> = several.iter().map(|kept| kept.run.as_str()).collect();
-            return Err(failed(
-                format!("`{}` may be {}", clean(&wanted), ids.join(" or ")),
-                "give more digits",
-            ));
-        }
-    };
-    let path = settings.shown(&one.path);
-    let run = revert::read(&one.text).map_err(|problem| match problem {
-        Unusable::NoJournal => {
-            failed(format!("`{path}` does not begin like a journal"), "it can not be undone from it")
-        }
-        Unusable::Format(format) => failed(
-            format!(
-                "`{path}` is a journal of format {format}, and this build reads format {}",
-                crate::journal::FORMAT
-            ),
-            "use the patchctl that wrote it",
-        ),
-    })?;
-    let start = &run.start;
-    if one.is_running {
-        return Err(failed(
-            format!("run {} (process {}) is going on", start.run, start.pid),
-            "wait for it to end",
-        ));
-    }
-    if start.gateway != identity {
-        let message = format!("run {} wrote to {}, and this is {identity}", start.run, clean(&start.gateway));
-        return Err(failed(message, "name that gateway with --gateway"));
-    }
-    if start.owner != settings.owner {
-        let message = format!(
-            "run {} wrote as `{}`, and this repository is `{}`",
-            start.run,
-            clean(&start.owner),
-            settings.owner
-        );
-        return Err(failed(message, "run this in that repository"));
-    }
-    Ok((one, run))
 }
 
 async fn plan_and_undo(
@@ -341,7 +291,9 @@ impl Undoing<'_> {
         let Request { settings, terminal, .. } = self.request;
         let (api, identity) = (&self.session.client, self.session.identity.as_str());
         let kept = read_kept(settings)?;
-        let (chosen, past) = choose(&kept, self.args.run.as_deref(), settings, identity)?;
+        let (chosen, past) =
+            choose(&kept, self.args.run.as_deref(), settings, identity, self.request.common)?;
+        self.check_named(&past)?;
         let keys: Vec<String> = past.jobs.iter().map(|job| job.key.clone()).collect();
         let selected = Selection::of(self.request.common, &keys)?;
         let is_wanted = |key: &str| selected.has(key);
@@ -372,6 +324,7 @@ impl Undoing<'_> {
             partly: self.args.allow_partial.iter().cloned().collect(),
             protected: BTreeSet::new(),
         };
+        let command = again::command(&format!("patchctl revert {}", past.start.run), self.request.common);
         let mut known = Known::default();
         known.of_the_tree(self.request, &past, &mut leave);
         let mut commits = self.commits(&kept, chosen, &past);
@@ -383,11 +336,15 @@ impl Undoing<'_> {
                 leave: &leave,
                 declared: &known.declared,
                 place: &place,
+                command: &command,
                 is_wanted: &is_wanted,
             };
             let inverse = revert::plan(&past, look);
             // A commit is looked into only where a script is lacking.
-            let Some(commit) = commits.pop().filter(|_| !inverse.lacking.is_empty()) else { break inverse };
+            let Some(commit) = commits.pop().filter(|_| !inverse.lacking.is_empty()) else {
+                self.note_without_effect(&inverse, &revert::held_without_override(&past, look));
+                break inverse;
+            };
             known.of_a_commit(self.request, &commit, &inverse.lacking);
         };
         let Inverse { mut plan, lacking: _, left_out } = inverse;
@@ -418,6 +375,40 @@ impl Undoing<'_> {
             api_users: ApiUsers::default(),
         };
         Ok((made, Undone { run: past, left_out, is_whole: self.request.common.only.is_empty() }))
+    }
+
+    /// A key that the run had no step for is a mistake.
+    fn check_named(&self, past: &PastRun) -> Result<(), Failure> {
+        let keys = || past.start.steps.iter().map(|step| step.key.as_str());
+        for (flag, key) in self.named() {
+            if keys().any(|known| known == key) || past.jobs.iter().any(|job| job.key == *key) {
+                continue;
+            }
+            let message = format!("{flag} {}: run {} has no step for this key", clean(key), past.start.run);
+            let help = nearest(key, keys())
+                .map_or_else(String::new, |near| format!("did you mean `{}`? ", clean(near)));
+            return Err(Failure::Error(vec![message], Some(help + "nothing was changed")));
+        }
+        Ok(())
+    }
+
+    /// What was allowed and is not needed.
+    fn note_without_effect(&self, inverse: &Inverse, held: &BTreeSet<String>) {
+        for (flag, key) in self.named() {
+            let (needed, why) = match flag {
+                OVERRIDE => (held, "no member that is to go back was changed since the run"),
+                _ => (&inverse.lacking, "no script's former content is lacking"),
+            };
+            if !needed.contains(key) {
+                self.request.terminal.note(&format!("{flag} {} has no effect: {why}", clean(key)));
+            }
+        }
+    }
+
+    /// The keys that flags name.
+    fn named(&self) -> impl Iterator<Item = (&'static str, &String)> {
+        let overrides = self.args.overrides.iter().map(|key| (OVERRIDE, key));
+        overrides.chain(self.args.allow_partial.iter().map(|key| ("--allow-partial", key)))
     }
 
     fn policy(&self, envelope: Envelope) -> Policy {
