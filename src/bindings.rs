@@ -82,6 +82,21 @@ pub struct SentCreate {
     pub sent: String,
 }
 
+/// Who edited a job before a write of ours that may have left its scripts as they were.
+///
+/// Our write is the job's last edit, and would hide it: what is stored for a script can not be read back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScriptDoubt {
+    /// The job's id.
+    pub id: String,
+    /// Login name of who edited the job last before that write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// When, milliseconds since 1970-01-01 UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<i64>,
+}
+
 /// All that is known of the manifests of one owner in one subscription.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -103,6 +118,9 @@ pub struct Bindings {
     /// Jobs that the console disabled and that wait for a decision, by the manifest's key.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub disabled: BTreeMap<String, DisabledBy>,
+    /// Jobs whose scripts somebody may have replaced before we wrote to them, by the manifest's key.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub script_doubts: BTreeMap<String, ScriptDoubt>,
 }
 
 /// Another run has made the job of a create, or may have, since this one began.
@@ -143,6 +161,10 @@ pub enum Lesson {
     Disabled(String, DisabledBy),
     /// The manifest wants the job of this key disabled, so that nothing waits for a decision.
     Agreed(String),
+    /// Somebody edited the job of this key, and we are about to write to it.
+    DoubtsScripts(String, ScriptDoubt),
+    /// All scripts of the job of this key were sent.
+    SentScripts(String),
 }
 
 impl Bindings {
@@ -165,6 +187,7 @@ impl Bindings {
             Lesson::Forget(key) => {
                 self.left.remove(key);
                 self.disabled.remove(key);
+                self.script_doubts.remove(key);
                 self.jobs.remove(key).is_some() | self.creates.remove(key).is_some()
             }
             Lesson::CreateSent(key, create) => {
@@ -194,12 +217,19 @@ impl Bindings {
             }
             Lesson::Agreed(key) => self.disabled.remove(key).is_some(),
             Lesson::Disabled(key, by) => self.disabled.insert(key.clone(), by.clone()).as_ref() != Some(by),
+            Lesson::DoubtsScripts(key, doubt) => {
+                self.script_doubts.insert(key.clone(), doubt.clone()).as_ref() != Some(doubt)
+            }
+            Lesson::SentScripts(key) => self.script_doubts.remove(key).is_some(),
         }
     }
 
     /// Takes over what another section knows and this one does not.
     pub fn adopt(&mut self, other: Self) {
-        let Self { applied_commit, applied_at, jobs, creates, left, disabled } = other;
+        let Self { applied_commit, applied_at, jobs, creates, left, disabled, script_doubts } = other;
+        for (key, doubt) in script_doubts {
+            self.script_doubts.entry(key).or_insert(doubt);
+        }
         for (key, by) in disabled {
             self.disabled.entry(key).or_insert(by);
         }
@@ -285,6 +315,21 @@ mod tests {
             assert!(known.learn(&Lesson::CreateSent(key(), create.clone())));
             assert!(known.learn(&lesson), "{lesson:?}");
             assert!(known.creates.is_empty(), "{lesson:?}");
+        }
+    }
+
+    #[test]
+    fn a_doubt_about_scripts_stays_until_they_are_sent_or_the_job_is_gone() {
+        let key = || "a".to_owned();
+        let doubt = ScriptDoubt { id: "1".to_owned(), user: Some("anna.k".to_owned()), at: Some(5) };
+        for end in [Lesson::SentScripts(key()), Lesson::Forget(key())] {
+            let mut known = Bindings::default();
+            assert!(known.learn(&Lesson::DoubtsScripts(key(), doubt.clone())));
+            assert!(!known.learn(&Lesson::DoubtsScripts(key(), doubt.clone())));
+            known.learn(&Lesson::Applied("0123".to_owned(), None));
+            assert_eq!(known.script_doubts.get("a"), Some(&doubt));
+            known.learn(&end);
+            assert!(known.script_doubts.is_empty(), "{end:?}");
         }
     }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bindings::{Bindings, BoundJob, Lesson, Overtaken, SentCreate, second};
+use crate::bindings::{Bindings, BoundJob, Lesson, Overtaken, ScriptDoubt, SentCreate, second};
 use crate::fingerprint;
 use crate::job::Platform;
 use crate::plan::{DisabledBy, Left};
@@ -167,6 +167,21 @@ impl Ledger {
     /// Who disabled the job of a key in the console, where nobody has decided about that yet.
     pub fn disabled(&self, key: &str) -> Option<&DisabledBy> {
         self.known.disabled.get(key)
+    }
+
+    /// Who edited the job of a key before a write of ours that did not send its scripts, so far as it is known.
+    pub fn script_doubt(&self, key: &str) -> Option<&ScriptDoubt> {
+        self.known.script_doubts.get(key)
+    }
+
+    /// Notes that somebody else edited the job of a key last, and that a write of ours is about to hide it.
+    pub fn doubts_scripts(&mut self, key: &str, doubt: ScriptDoubt) {
+        self.learn(Lesson::DoubtsScripts(key.to_owned(), doubt));
+    }
+
+    /// Notes that all scripts of the job of a key were sent.
+    pub fn sent_scripts(&mut self, key: &str) {
+        self.learn(Lesson::SentScripts(key.to_owned()));
     }
 
     /// Notes that the manifest of a key wants its job as the console left it.

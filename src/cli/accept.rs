@@ -3,7 +3,7 @@
 //! A file is written whole and at once, with its permissions, if it is still what was read; or left as it is with the
 //! reason. What is put where is the business of `accept` in the core.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use globset::{Glob, GlobMatcher};
@@ -216,7 +216,7 @@ impl Run<'_> {
             let api = cost::json(&session.client, made.n_cached);
             self.terminal.data(&pretty(&render::accept::json(&report, api)));
         } else {
-            let next = self.next(&report);
+            let next = self.next(&report, made);
             let calls = session.client.calls().to_string();
             self.terminal.data(&render::accept::summary(&report, &calls, next.as_deref(), &layout));
         }
@@ -438,9 +438,32 @@ impl Run<'_> {
         }
     }
 
-    fn next(&self, report: &Report) -> Option<String> {
+    /// The keys of accepted jobs with scripts that others edited, too: what is stored for a script is never shown.
+    fn with_doubtful_scripts<'r>(&self, report: &'r Report, made: &Made) -> BTreeSet<&'r str> {
+        let has_scripts = |key: &str| {
+            let mut summaries = self.inventory.summaries.iter();
+            summaries.any(|summary| summary.key == key && summary.has_scripts)
+        };
+        let is_doubtful = |member: &&Member| {
+            let by_others =
+                member.edited.as_ref().is_some_and(|edit| edit.by_others(&made.api_users).is_some());
+            (by_others || made.ledger.script_doubt(&member.key).is_some()) && has_scripts(&member.key)
+        };
+        report.accepted.iter().filter(is_doubtful).map(|member| member.key.as_str()).collect()
+    }
+
+    fn next(&self, report: &Report, made: &Made) -> Option<String> {
         if report.files.iter().any(|file| file.is_written) {
-            return Some("Next: git diff, then commit it for review".to_owned());
+            let mut next = "Next: git diff, then commit it for review".to_owned();
+            for key in self.with_doubtful_scripts(report, made) {
+                let doubt = format!(
+                    "Nobody can see whether the scripts of {key} were replaced as well: \
+                     `patchctl apply --set-scripts {key}` sends those of Git"
+                );
+                next.push('\n');
+                next.push_str(&self.terminal.layout().wrap(&doubt, 0, 0));
+            }
+            return Some(next);
         }
         (report.dry_run && !report.files.is_empty())
             .then(|| "Nothing was written. Next: the same command without --dry-run".to_owned())

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::args::{ApplyArgs, Arguments, Output};
 use super::audit::{self, Audit};
 use super::cost;
+use super::doubts;
 use super::identity::ids_to_write;
 use super::journal::{self, About, RunJournal};
 use super::planning::{Made, Request};
@@ -168,6 +169,7 @@ pub(super) async fn carry_out(
         None => Judged::default(),
     };
     let Made { plan, scripts, details, ledger, probes, bound, n_cached, unsettled, seen_at, .. } = made;
+    let api_users = &made.api_users;
     let calls = session.client.calls().to_string();
     let calls_needed = saved::calls_needed(plan, &judged);
     let applying = cost::of_apply(&session.client, calls_needed);
@@ -223,6 +225,7 @@ pub(super) async fn carry_out(
         undoes: after.undone.map(Undone::to_journal),
         record: after.request.record,
     };
+    doubts::remember(plan, after.inventory, api_users, ledger);
     after.request.remember_disabled(plan, bound, ledger);
     let journal = RunJournal::begin(&settings.state_dir, about, plan, ledger)?;
     let run = Run {
@@ -248,6 +251,10 @@ pub(super) async fn carry_out(
     record::keep(settings, plan, &outcomes, terminal);
     if let Some(commit) = after.undone.and_then(|undone| undone.stands_at(&outcomes, ledger)) {
         ledger.applied(&commit, *seen_at);
+    }
+    // A run that undoes another one sends what was declared then, which is not what the manifest declares.
+    if after.undone.is_none() {
+        doubts::settle(plan, &outcomes, ledger);
     }
     after.request.remember_applied(after.inventory, plan, &outcomes, after.head, *seen_at, ledger);
     let ids = after.inventory.filter(|_| after.writes_ids).map(|inventory| {

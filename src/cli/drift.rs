@@ -26,7 +26,7 @@ use crate::plan::{self, Action};
 use crate::render;
 use crate::render::when::Now;
 use crate::script;
-use crate::snapshot::ListRow;
+use crate::snapshot::{Edit, ListRow};
 use crate::terminal::Terminal;
 
 /// Compares, shows what drifted, and remembers what it saw.
@@ -197,8 +197,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The jobs with scripts that somebody else edited after our last write: by the rows of the lists, so it costs no
-    /// call.
+    /// The jobs with scripts that somebody else edited since they were sent: by the rows of the lists, and by what was
+    /// remembered before writes of ours, so it costs no call.
     fn edited_scripts(&self, made: &Made) -> Result<Vec<EditedScripts>, Failure> {
         let settings = self.request.settings;
         let shown = |path: &Path| settings.shown(path);
@@ -208,13 +208,18 @@ impl Run<'_> {
             let Some(id) = made.bindings.get(&summary.key).and_then(|binding| binding.id()) else { continue };
             let Some(row) = row_of(&made.rows, id) else { continue };
             n_scripts += 1;
-            let edited = row.last_edit();
+            let last = row.last_edit();
+            let is_before_ours = last.by_others(&made.api_users).is_none();
+            let edited = if is_before_ours {
+                let doubt = made.ledger.script_doubt(&summary.key).filter(|doubt| doubt.id == id);
+                doubt.map(|doubt| Edit { user_id: None, user: doubt.user.clone(), at: doubt.at })
+            } else {
+                Some(last)
+            };
             let is_compared = !made.plan.changes.iter().any(|change| {
                 change.key == summary.key && change.action == Action::Blocked && change.fields.is_empty()
             });
-            if edited.by_others(&made.api_users).is_none() || !is_compared {
-                continue;
-            }
+            let Some(edited) = edited.filter(|_| is_compared) else { continue };
             let (manifest, _) =
                 self.inventory.manifest(summary, self.request.sources(&shown)).map_err(Failure::Findings)?;
             // A rule that leaves actions alone leaves their scripts alone.
@@ -236,6 +241,7 @@ impl Run<'_> {
                 platform: row.platform.or_else(|| manifest.platform()),
                 place: manifest.place(),
                 edited,
+                is_before_ours,
                 scripts: scripts.collect(),
             });
         }

@@ -7,6 +7,7 @@ mod args;
 mod audit;
 mod cost;
 mod doctor;
+mod doubts;
 mod drift;
 mod drift_args;
 mod early;

@@ -122,6 +122,8 @@ pub struct JobDrift<'p> {
     pub edited: Option<Edit>,
     /// Whether that last edit was made as the API user that we write as; `false` where that user is not known.
     pub is_our_edit: bool,
+    /// Whether a write of ours came after the edit above, and did not send the scripts.
+    pub is_before_ours: bool,
     /// The differences, in the order of the plan.
     pub differences: Vec<Difference<'p>>,
     /// What people should know beside them.
@@ -182,7 +184,7 @@ pub struct Resolved {
     pub since: i64,
 }
 
-/// A quiet job with scripts that somebody else edited after our last write.
+/// A quiet job with scripts that somebody else edited since they were sent.
 #[derive(Clone, Debug)]
 pub struct EditedScripts {
     /// The manifest's key.
@@ -197,6 +199,8 @@ pub struct EditedScripts {
     pub place: Place,
     /// The edit.
     pub edited: Edit,
+    /// Whether a write of ours came after it, and did not send the scripts.
+    pub is_before_ours: bool,
     /// The scripts that the manifest declares.
     pub scripts: Vec<DeclaredScript>,
 }
@@ -420,6 +424,9 @@ fn label_of(step: &Change, field: &Field) -> String {
 
 const MAY_BE_REPLACED: &str = "the job was edited after our last write, so the script may have been replaced";
 
+const NOT_SENT_AGAIN: &str =
+    "the script may have been replaced in that edit, and our write after it did not send those of Git";
+
 /// All that differs about the job of some steps.
 fn job_of<'p>(steps: &[&'p Change], differences: Vec<Difference<'p>>, facts: Facts<'_>) -> JobDrift<'p> {
     let first = differences.iter().find_map(|difference| difference.step).unwrap_or(steps[0]);
@@ -455,6 +462,7 @@ fn job_of<'p>(steps: &[&'p Change], differences: Vec<Difference<'p>>, facts: Fac
         place: first.place.clone(),
         action: first.action,
         is_our_edit: edited.as_ref().is_some_and(|edit| is_ours(facts.api_users, edit)),
+        is_before_ours: false,
         edited,
         differences,
         notes,
@@ -482,7 +490,7 @@ fn add_edited_scripts(report: &mut Report<'_>, job: &EditedScripts) {
         is: Value::Null,
         declared: script.value.clone(),
         origin: Origin::Unknown,
-        words: MAY_BE_REPLACED.to_owned(),
+        words: if job.is_before_ours { NOT_SENT_AGAIN } else { MAY_BE_REPLACED }.to_owned(),
         place: script.place.clone(),
         step: None,
         state: State::New,
@@ -496,6 +504,7 @@ fn add_edited_scripts(report: &mut Report<'_>, job: &EditedScripts) {
         action: Action::Held,
         edited: Some(job.edited.clone()),
         is_our_edit: false,
+        is_before_ours: job.is_before_ours,
         differences: differences.collect(),
         notes: Vec::new(),
     });

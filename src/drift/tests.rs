@@ -33,6 +33,7 @@ fn job(key: &str, kind: Kind, path: &str, is: Value) -> JobDrift<'static> {
         action: Action::Update,
         edited: Some(Edit { user_id: None, user: Some("anna.k".to_owned()), at: Some(5) }),
         is_our_edit: false,
+        is_before_ours: false,
         differences: vec![difference],
         notes: Vec::new(),
     }

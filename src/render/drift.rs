@@ -8,8 +8,11 @@ use super::text::{Layout, Tone, clean, count, dotted, value};
 use super::when::Now;
 use crate::drift::{Difference, JobDrift, Kind, Report, Resolved, State, Unmanaged};
 use crate::job::Platform;
-use crate::plan::{Field, Origin};
+use crate::plan::{Action, Field, Origin};
 use crate::snapshot::Edit;
+
+/// Jobs that wait for a decision and are named in the last words; more of them are counted.
+const MOST_HELD: usize = 5;
 
 /// What a report is shown with, beside itself.
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +104,9 @@ pub fn blame(job: &JobDrift<'_>, now: &Now) -> String {
     match who {
         None if at.is_none() => "who changed it, and when, is not known".to_owned(),
         None => format!("last edited{when}; by whom is not known"),
+        Some(who) if job.is_before_ours => {
+            format!("edited by {}{when}, before our last write", clean(who))
+        }
         // Our own call, such as one that enabled the job, stands where the name of the other editor stood.
         Some(who) if job.is_our_edit => {
             format!(
@@ -113,6 +119,58 @@ pub fn blame(job: &JobDrift<'_>, now: &Now) -> String {
         }
         Some(who) => format!("last edited by {}{when}", clean(who)),
     }
+}
+
+/// What can be done about it, a sentence each: of members that differ, of jobs that wait for a decision, of scripts.
+pub fn next(report: &Report<'_>) -> Vec<String> {
+    let of = |kind: Kind| {
+        let jobs = report.drifted.iter();
+        jobs.flat_map(|job| job.differences.iter().map(move |d| (job.key.as_str(), d)))
+            .filter(move |(_, difference)| difference.kind == kind)
+    };
+    let is = |difference: &Difference<'_>, test: fn(Action) -> bool| {
+        difference.step.is_some_and(|step| test(step.action))
+    };
+    let mut sentences = Vec::new();
+    let members: Vec<_> = of(Kind::Member).collect();
+    if !members.is_empty() {
+        let key = only_key(members.iter().map(|(key, _)| *key));
+        let (what, it, member) = match members.as_slice() {
+            [(key, difference)] => ("the change", "it", format!("{key}{}", difference.path)),
+            _ => ("a change", "one", format!("{key}/member")),
+        };
+        let mut ways = vec![format!("`patchctl accept {key}` takes {what} into its manifest")];
+        if members.iter().any(|(_, difference)| is(difference, Action::writes)) {
+            ways.push(format!("`patchctl apply --only {key}` puts {it} back"));
+        }
+        ways.push(format!("`patchctl drift --why {member}` tells how {it} was judged"));
+        sentences.push(format!("Next: {}.", ways.join(", ")));
+    }
+    let is_held = |difference: &Difference<'_>| is(difference, |action| action == Action::Held);
+    let mut held: Vec<&str> =
+        members.iter().filter(|(_, difference)| is_held(difference)).map(|(key, _)| *key).collect();
+    held.dedup();
+    if !held.is_empty() {
+        let jobs = if held.len() > MOST_HELD { count(held.len(), "job") } else { held.join(", ") };
+        let key = only_key(held.into_iter());
+        sentences.push(format!(
+            "`patchctl apply` leaves {jobs} until somebody decides: with `--override {key}` Git wins."
+        ));
+    }
+    if report.count(Kind::Unverified) > 0 {
+        let key = only_key(of(Kind::Unverified).map(|(key, _)| key));
+        sentences.push(format!(
+            "For scripts in doubt: `patchctl apply --set-scripts {key}` sends those of Git again."
+        ));
+    }
+    sentences
+}
+
+/// The key where it is just one, else `KEY`.
+fn only_key<'k>(keys: impl Iterator<Item = &'k str>) -> &'k str {
+    let mut keys: Vec<&str> = keys.collect();
+    keys.dedup();
+    if let [key] = keys.as_slice() { key } else { "KEY" }
 }
 
 /// The path of a difference with the name of the action it leads into; empty for the whole job.
@@ -238,7 +296,7 @@ impl Drift<'_> {
         let what = match (resolved.kind, resolved.path.as_str()) {
             (Kind::Missing, _) => "is there again".to_owned(),
             (_, "") => "can be compared again".to_owned(),
-            (Kind::Unverified, path) => format!("{} is verified again", dotted(path)),
+            (Kind::Unverified, path) => format!("{} is no longer in doubt", dotted(path)),
             (_, path) => dotted(path),
         };
         let sign = self.layout.paint(Tone::Good, "= resolved");
@@ -307,15 +365,7 @@ impl Drift<'_> {
                 "The API keeps only the last editor of a job: an earlier change to it may be somebody else's.",
             );
         }
-        if report.count(Kind::Member) > 0 {
-            say(
-                "Next: `patchctl accept KEY` takes a change into its manifest, `patchctl apply` puts it back, \
-                 `--why KEY/member` tells how it was judged.",
-            );
-        }
-        if report.count(Kind::Unverified) > 0 {
-            say("For scripts in doubt: `patchctl apply --set-scripts KEY` sends those of Git again.");
-        }
+        next(report).iter().for_each(|sentence| say(&clean(sentence)));
         let unmanaged = match report.unmanaged.as_ref().map_or(0, Vec::len) {
             0 => String::new(),
             n => {

@@ -84,7 +84,7 @@ fn anna_is_named_with_what_she_changed_and_when() {
         let mut command = repo.command(&["drift", "--gateway", &server.url()]);
         let ran = Ran::of(command.envs(crate::support::LOGIN).env("TZ", zone), &repo).ends(2);
         let ran = ran.says(words).says("postDeployment.rebootCountdown.interval: 15 -> 5");
-        ran.says("The API keeps only the last editor").says("patchctl accept KEY");
+        ran.says("The API keeps only the last editor").says("patchctl accept servers");
     }
     // She puts it back herself.
     server.edit(&id(1), live_countdown(15));
@@ -349,6 +349,105 @@ fn a_script_that_somebody_may_have_replaced_is_neither_clean_nor_changed() {
     repo.run_at(&server, &[&APPLY[..], &all].concat()).ends(0);
     assert_eq!(server.script(&path).unwrap(), b"Stop-Service x\nexit 0\n");
     report(&server, &repo, &[], 0);
+}
+
+/// Anna edits the countdown of the job, and may have replaced its script.
+fn edited_by_anna(server: &Server) {
+    server.happen(&Event::Edit {
+        id: id(1),
+        user: "anna.k".to_owned(),
+        merge: serde_json::from_value(live_countdown(5)).unwrap(),
+        scripts: std::collections::BTreeMap::new(),
+    });
+}
+
+/// What a run says, with a blank for each line break.
+fn in_one_line(ran: &Ran) -> String {
+    ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_write_of_ours_that_sends_no_script_does_not_clear_a_script_in_doubt() {
+    let (server, repo, path) = scripted(COUNTDOWN);
+    repo.run_at(&server, &APPLY).ends(0);
+    report(&server, &repo, &[], 0);
+    edited_by_anna(&server);
+    let before = report(&server, &repo, &[], 2);
+    server.take_requests();
+    repo.run_at(&server, &APPLY).ends(0);
+    assert!(server.take_requests().iter().any(|request| request.method == "PATCH"));
+    let after = report(&server, &repo, &[], 2);
+    assert_eq!((members(&after), after["resolved"].as_array().unwrap().len()), (Vec::new(), 1), "{after:#}");
+    let script = &after["unverified"][0];
+    assert_eq!((&script["state"], &script["changed_by_us"]), (&json!("ongoing"), &json!(false)), "{after:#}");
+    for member in ["path", "changed_by", "changed_at"] {
+        assert_eq!(script[member], before["unverified"][0][member], "{member}");
+    }
+    assert_eq!(script["changed_by"]["name"], "anna.k");
+    let words = in_one_line(&repo.run_at(&server, &["drift"]).ends(2));
+    assert!(words.contains("edited by anna.k on ") && words.contains(", before our last write"), "{words}");
+    let hint = "For scripts in doubt: `patchctl apply --set-scripts servers` sends those of Git again.";
+    assert!(words.contains(hint), "{words}");
+    let markdown = repo.run_at(&server, &["drift", "--output", "markdown"]).ends(2).stdout;
+    assert!(markdown.contains(hint) && markdown.contains("before our last write"), "{markdown}");
+
+    // A write that is not about the scripts changes nothing about the doubt.
+    let manifest = repo.read("jobs.d/servers.yaml");
+    repo.write("jobs.d/servers.yaml", manifest.replace("interval: 15", "interval: 20"));
+    repo.run_at(&server, &APPLY).ends(0);
+    assert_eq!(report(&server, &repo, &[], 2)["unverified"][0]["changed_by"]["name"], "anna.k");
+
+    repo.run_at(&server, &[&APPLY[..], &["--set-scripts", "servers"]].concat()).ends(0);
+    assert_eq!(server.script(&path).unwrap(), b"Stop-Service x\nexit 0\n");
+    let clean = in_one_line(&repo.run_at(&server, &["drift"]).ends(0));
+    assert!(clean.contains("preDeployActions[0].script is no longer in doubt"), "{clean}");
+}
+
+#[test]
+fn what_is_next_names_the_key_the_decision_and_the_scripts() {
+    let (server, repo, _) = scripted(&format!("{COUNTDOWN}  status: Enabled\n"));
+    repo.run_at(&server, &APPLY).ends(0);
+    edited_by_anna(&server);
+    let words = in_one_line(&repo.run_at(&server, &["drift"]).ends(2));
+    let next = "Next: `patchctl accept servers` takes the change into its manifest, `patchctl apply --only servers` \
+                puts it back, `patchctl drift --why servers/postDeployment/rebootCountdown/interval` tells how it was \
+                judged.";
+    assert!(words.contains(next) && !words.contains("until somebody decides"), "{words}");
+    repo.run_at(&server, &["drift", "--why", "servers/postDeployment/rebootCountdown/interval"]).ends(0);
+
+    // A job that the console disabled is not enabled again by itself.
+    repo.run_at(&server, &APPLY).ends(0);
+    server.happen(&Event::Edit {
+        id: id(1),
+        user: "bob".to_owned(),
+        merge: serde_json::from_value(json!({"status": "Disabled"})).unwrap(),
+        scripts: std::collections::BTreeMap::new(),
+    });
+    let words = in_one_line(&repo.run_at(&server, &["drift"]).ends(2));
+    let decides =
+        "`patchctl apply` leaves servers until somebody decides: with `--override servers` Git wins.";
+    assert!(words.contains(decides) && !words.contains("puts it back"), "{words}");
+    let markdown = repo.run_at(&server, &["drift", "--output", "markdown"]).ends(2).stdout;
+    assert!(markdown.contains(decides), "{markdown}");
+}
+
+#[test]
+fn accept_tells_that_scripts_may_have_been_replaced_as_well() {
+    let (server, repo, _) = scripted(COUNTDOWN);
+    repo.run_at(&server, &APPLY).ends(0);
+    edited_by_anna(&server);
+    let words = in_one_line(&repo.run_at(&server, &["accept", "--auto-approve"]).ends(0));
+    let hint =
+        "scripts of servers were replaced as well: `patchctl apply --set-scripts servers` sends those of Git";
+    assert!(words.contains(hint), "{words}");
+    report(&server, &repo, &[], 2);
+    repo.run_at(&server, &[&APPLY[..], &["--set-scripts", "servers"]].concat()).ends(0);
+    report(&server, &repo, &[], 0);
+
+    let (server, repo) = applied();
+    edited_by_anna(&server);
+    let ran = repo.run_at(&server, &["accept", "--auto-approve"]).ends(0);
+    assert!(!ran.stdout.contains("--set-scripts"), "{}", ran.stdout);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::{MOST_OF_A_MESSAGE, Safe, details, length, marker, row, table, table_
 use crate::drift::{Difference, JobDrift, Kind, Report, State};
 use crate::job::Platform;
 use crate::plan::{Field, Origin};
-use crate::render::drift::{blame, counted, path_words, pending};
+use crate::render::drift::{blame, counted, next, path_words, pending};
 use crate::render::when::Now;
 
 /// What a report is shown with, beside itself.
@@ -74,8 +74,12 @@ fn head(out: &mut String, report: &Report<'_>, context: Context<'_>, safe: &Safe
         };
         out.push_str(&format!(
             "{new}. Gateway {gateway}. The API keeps only the last editor of a job: an earlier change to it may be \
-             somebody else's. `patchctl accept KEY` takes a change into its manifest, `patchctl apply` puts it back.\n"
+             somebody else's.\n"
         ));
+        let next = next(report);
+        if !next.is_empty() {
+            out.push_str(&format!("\n{}\n", next.join(" ")));
+        }
     }
 }
 
