@@ -13,8 +13,12 @@ use patchctl::source::{Place, SourceFile, Span};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-const CONTEXT: Context<'_> =
-    Context { owner: "acme", gateway: "gateway.example.com", applying: Some("Applying takes 3 calls.") };
+const CONTEXT: Context<'_> = Context {
+    owner: "acme",
+    gateway: "gateway.example.com",
+    applying: Some("Applying takes 3 calls."),
+    is_saved: false,
+};
 
 fn place() -> Place {
     Place::new(&SourceFile::new("jobs.d/a.yaml", "kind: x\n"), Span::new(0, 4))
@@ -416,4 +420,22 @@ fn what_stops_the_plan_stands_above_all() {
     // A guard's words are cut at a length of their own, so that the rest has room.
     plan.guard.as_mut().unwrap().reason = "x ".repeat(100_000);
     check_harmless(&markdown(&plan, CONTEXT));
+}
+
+#[test]
+fn what_a_saved_plan_decides_is_counted_where_it_is_too_much() {
+    let held = |n: usize| {
+        let mut enable = change(&format!("{n:03}{}", "`|<&".repeat(100)), Action::Enable);
+        enable.reason = "&<@|*_`[".repeat(1_000);
+        Change { action: Action::Held, waiting: Some(Box::new(enable.clone())), ..enable }
+    };
+    let plan = plan_of((0..100).map(held).collect());
+    let text = markdown(&plan, Context { is_saved: true, ..CONTEXT });
+    assert!(length(&text) <= MOST_CHARACTERS, "{}", length(&text));
+    assert!(text.contains("**Approving this saved plan decides these 100 held steps for Git:**"), "{text}");
+    let n_named = text.matches("- **enable (the job will run)** ").count();
+    assert!(
+        n_named > 0 && text.contains(&format!("\n- **and {} more**, which are `held`", 100 - n_named)),
+        "{text}"
+    );
 }

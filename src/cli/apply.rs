@@ -174,7 +174,8 @@ pub(super) async fn carry_out(
     let calls_needed = saved::calls_needed(plan, &judged);
     let applying = cost::of_apply(&session.client, calls_needed);
     let applying = (calls_needed > 0 && plan.guard.is_none()).then_some(applying.as_str());
-    let context = render::plan::Context { gateway: &session.gateway, calls: &calls, applying };
+    let context =
+        render::plan::Context { gateway: &session.gateway, calls: &calls, applying, is_saved: false };
     let mut text = match after.undone {
         Some(undone) => undone.text(plan, context, &terminal.layout()),
         None => render::plan::plan(plan, context, &terminal.layout()),
@@ -279,6 +280,7 @@ pub(super) async fn carry_out(
             gateway: &session.gateway,
             calls: &calls.to_string(),
             run: after.run,
+            decided: &after.saved.map(Saved::held_steps).unwrap_or_default(),
         };
         terminal.data(&markdown::apply::apply(plan, outcomes, context));
         terminal.say(&ids.as_ref().map(WrittenIds::text).unwrap_or_default());

@@ -83,12 +83,16 @@ fn show(
 ) {
     let shows_ignored = args.show_ignored;
     let plan = &made.plan;
-    let applying = cost::of_apply(&session.client, plan.calls_needed());
-    let applying = (plan.calls_needed() > 0 && plan.guard.is_none()).then_some(applying.as_str());
+    let is_saved = args.out.is_some();
+    // The file carries out what is held, too.
+    let calls_needed = if is_saved { plan.decided().calls_needed() } else { plan.calls_needed() };
+    let applying = cost::of_apply(&session.client, calls_needed);
+    let applying = (calls_needed > 0 && plan.guard.is_none()).then_some(applying.as_str());
     match arguments.common.output {
         Output::Human => {
             let calls = session.client.calls().to_string();
-            let context = render::plan::Context { gateway: &session.gateway, calls: &calls, applying };
+            let context =
+                render::plan::Context { gateway: &session.gateway, calls: &calls, applying, is_saved };
             let layout = terminal.layout();
             if shows_ignored {
                 terminal.data(&render::ignored::ignored(&plan.ignored, &layout));
@@ -99,6 +103,9 @@ fn show(
             let api = cost::json(&session.client, made.n_cached);
             let mut json = render::json::plan(plan, api);
             json["unsettled_runs"] = made.unsettled.json();
+            if is_saved {
+                json["decided_by_saved_plan"] = plan.waiting().map(|(_, waiting)| waiting.step()).collect();
+            }
             if shows_ignored {
                 json["ignored"] = render::ignored::json(&plan.ignored);
             }
@@ -108,8 +115,12 @@ fn show(
             if shows_ignored {
                 terminal.note(render::ignored::NOT_IN_MARKDOWN);
             }
-            let context =
-                markdown::plan::Context { owner: &settings.owner, gateway: &session.gateway, applying };
+            let context = markdown::plan::Context {
+                owner: &settings.owner,
+                gateway: &session.gateway,
+                applying,
+                is_saved,
+            };
             terminal.data(&markdown::plan::plan(plan, context));
         }
     }

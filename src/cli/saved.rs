@@ -199,6 +199,11 @@ impl Saved {
         Ok(saved::judge(&self.plan, look))
     }
 
+    /// The steps that were held when the plan was made, and are decided for Git by its approval.
+    pub(super) fn held_steps(&self) -> BTreeSet<String> {
+        self.plan.steps.iter().filter(|step| step.held).map(saved::Step::step).collect()
+    }
+
     fn n_steps(&self) -> usize {
         self.plan.steps.iter().filter(|step| step.writes()).count()
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use super::{Action, Change, Field, Origin};
+use super::{Action, Change, Field, Origin, Plan};
 use crate::render::text::dotted;
 use crate::snapshot::Edit;
 
@@ -41,6 +41,24 @@ pub struct Decisions {
     pub overridden: BTreeSet<String>,
 }
 
+impl Plan {
+    /// The held steps which a saved plan of this one decides for Git, each with what would be carried out.
+    pub fn waiting(&self) -> impl Iterator<Item = (&Change, &Change)> {
+        self.changes.iter().filter_map(|change| Some((change, change.waiting.as_deref()?)))
+    }
+
+    /// The plan as it is carried out once it was saved and approved: with what waits in place of what is held.
+    pub fn decided(&self) -> Self {
+        let mut plan = self.clone();
+        for change in &mut plan.changes {
+            if let Some(waiting) = change.waiting.take() {
+                *change = *waiting;
+            }
+        }
+        plan
+    }
+}
+
 /// Holds a change of content which the console took part in, unless that was decided.
 pub(super) fn content(decisions: &Decisions, change: Change, editor: Option<&Edit>) -> Change {
     if change.action != Action::Update || decisions.overridden.contains(&change.key) {
@@ -69,17 +87,19 @@ pub(super) fn status(
     editor: Option<&Edit>,
 ) -> Change {
     let is_enabling = change.action == Action::Enable;
+    let is_console = change.fields.iter().any(|field| field.origin == Origin::Console);
     if let Some(content) = content.filter(|content| is_enabling && content.action == Action::Held) {
         let is_decided_by_plan = content.waiting.is_some();
-        return hold(change, "waits for a change that is held".to_owned(), is_decided_by_plan);
+        let disabled = if is_console { format!("; {}", disabled(editor)) } else { String::new() };
+        let reason = format!("waits for a change that is held{disabled}");
+        return hold(change, reason, is_decided_by_plan);
     }
     if !change.action.writes() || decisions.overridden.contains(&change.key) {
         return change;
     }
-    let is_console = change.fields.iter().any(|field| field.origin == Origin::Console);
     let by = by(editor);
     match (change.action, is_console) {
-        (Action::Enable, true) => hold(change, format!("the job was disabled in the console{by}"), true),
+        (Action::Enable, true) => hold(change, disabled(editor), true),
         (_, true) if decisions.console == ConsoleChanges::Hold => {
             let reason = format!("the job was enabled in the console{by}; `console: hold` leaves it");
             hold(change, reason, false)
@@ -121,6 +141,11 @@ pub(super) fn words(fields: &[Field], editor: Option<&Edit>) -> Vec<String> {
 /// The last edit, as the end of a sentence.
 fn by(editor: Option<&Edit>) -> String {
     editor.map_or_else(String::new, |edit| format!(", last edited by {}", who(edit)))
+}
+
+/// Why a job is not enabled.
+fn disabled(editor: Option<&Edit>) -> String {
+    format!("the job was disabled in the console{}", by(editor))
 }
 
 /// Who and when.

@@ -20,6 +20,8 @@ pub struct Context<'a> {
     pub calls: &'a str,
     /// What carrying it out takes, in words.
     pub applying: Option<&'a str>,
+    /// Whether it is saved, so that applying it decides what is held.
+    pub is_saved: bool,
 }
 
 /// Renders a plan: the steps, what stands in the way, the summary last.
@@ -100,6 +102,9 @@ fn summary(out: &mut String, plan: &Plan, context: Context<'_>, layout: &Layout)
         let _ = writeln!(out, "{stopped} {}", layout.wrap(&clean(&guard.reason), 0, 2));
         let _ = writeln!(out, "{}", layout.wrap(&format!("= help: {}", clean(&guard.help)), 2, 4));
     }
+    if context.is_saved {
+        decided(out, plan, layout);
+    }
     not_known(out, plan, layout);
     let unmanaged = match plan.n_unmanaged {
         None | Some(0) => String::new(),
@@ -121,6 +126,19 @@ fn summary(out: &mut String, plan: &Plan, context: Context<'_>, layout: &Layout)
     );
     if let Some(applying) = context.applying {
         let _ = writeln!(out, "{}", layout.wrap(applying, 0, 0));
+    }
+}
+
+/// What is held, and decided for Git by whoever applies the saved plan.
+fn decided(out: &mut String, plan: &Plan, layout: &Layout) {
+    if plan.waiting().next().is_some() {
+        let _ = writeln!(out, "{}", layout.paint(Tone::Danger, "Applying the saved plan decides for Git:"));
+    }
+    for (held, waiting) in plan.waiting() {
+        let one_way = if waiting.is_one_way { " (one-way door)" } else { "" };
+        let line =
+            format!("{}{one_way} {}: {}", waiting.action.as_str(), clean(&held.key), clean(&held.reason));
+        let _ = writeln!(out, "{}", layout.wrap(&line, 2, 4));
     }
 }
 

@@ -82,6 +82,29 @@ fn github_jobs_have_the_least_permissions() {
     assert_eq!(yaml(GITHUB[1])["jobs"]["apply"]["environment"], "patching");
 }
 
+/// The journal and the bindings are needed most after a run that went wrong.
+#[test]
+fn github_jobs_keep_their_state_also_where_they_fail() {
+    for name in GITHUB {
+        for (job, it) in members(&yaml(name)["jobs"]) {
+            let steps = it["steps"].as_array().unwrap();
+            let at = |action: &str| {
+                let uses = format!("actions/cache{action}@");
+                steps.iter().position(|step| step["uses"].as_str().is_some_and(|it| it.starts_with(&uses)))
+            };
+            assert_eq!(at(""), None, "{name}, {job}: that one saves nothing where a job fails");
+            let (restore, save) = (at("/restore").unwrap(), at("/save").unwrap());
+            let runs = steps.iter().position(|step| step["env"].to_string().contains("secrets.")).unwrap();
+            assert!(restore < runs && runs < save, "{name}, {job}");
+            let (restore, save) = (&steps[restore], &steps[save]);
+            assert_eq!(save["if"], "always()", "{name}, {job}");
+            for member in ["path", "key"] {
+                assert_eq!(save["with"][member], restore["with"][member], "{name}, {job}");
+            }
+        }
+    }
+}
+
 #[track_caller]
 fn check_step(name: &str, step: &Value) {
     if let Some(action) = step["uses"].as_str() {

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::files::{members, yaml};
 use crate::stub::{Checkout, Step, World, become_world, has_drift};
-use crate::support::{Repo, Server, id, live_job};
+use crate::support::{Repo, Server, id, live_job, manifest};
 
 /// One job at 4 hours, and a manifest that wants 5.
 fn setting() -> (Server, Checkout) {
@@ -164,10 +164,51 @@ fn what_was_merged_is_planned_kept_and_applied() {
     let line: Value = serde_json::from_str(audit.lines().next().unwrap()).unwrap();
     assert_eq!((&line["key"], &line["outcome"]), (&"job".into(), &"applied".into()), "{audit}");
 
+    // With the artifact of the run, the README's way to take it back.
+    let kept = checkout.repo.path(".patchctl/runs");
+    for entry in std::fs::read_dir(kept).unwrap() {
+        let path = entry.unwrap().path();
+        let name = format!("audit/.patchctl/runs/{}", path.file_name().unwrap().to_string_lossy());
+        checkout.repo.write(&name, std::fs::read(path).unwrap());
+    }
+    checkout
+        .sh("sh stub/program revert --state-dir audit/.patchctl --dry-run", &[])
+        .ends(0)
+        .says("timeout: 5 -> 4");
+
     // Nothing is left, so nobody is asked to approve.
     checkout.repo.write("runner/GITHUB_OUTPUT", "");
     run_job(&mut checkout, "github/patchctl-apply.yml", "plan").ends(0);
     assert_eq!(checkout.repo.read("runner/GITHUB_OUTPUT"), "changes=false\n");
+}
+
+#[test]
+fn a_plan_of_held_steps_only_is_put_to_the_approver() {
+    let (server, mut checkout) = setting();
+    checkout.repo.write("jobs.d/job.yaml", manifest("job", "  status: Enabled\n  dynamicPatchesQQL: x\n"));
+    run_job(&mut checkout, "github/patchctl-apply.yml", "plan").ends(0);
+    run_job(&mut checkout, "github/patchctl-apply.yml", "apply").ends(0);
+    server.edit(&id(1), serde_json::json!({"status": "Disabled"}));
+    checkout.repo.write("runner/GITHUB_OUTPUT", "");
+    checkout.repo.write("runner/GITHUB_STEP_SUMMARY", "");
+    run_job(&mut checkout, "github/patchctl-apply.yml", "plan").ends(0).complains("only held steps");
+    assert_eq!(checkout.repo.read("runner/GITHUB_OUTPUT"), "changes=true\n");
+    let summary = checkout.repo.read("runner/GITHUB_STEP_SUMMARY");
+    assert!(summary.contains("decides this held step for Git"), "{summary}");
+    assert_eq!(server.job(&id(1))["status"], "Disabled");
+    run_job(&mut checkout, "github/patchctl-apply.yml", "apply").ends(0);
+    assert_eq!(server.job(&id(1))["status"], "Enabled");
+
+    // What a saved plan leaves is put to nobody.
+    checkout.repo.write("jobs.d/job.yaml", manifest("job", "  status: Disabled\n  dynamicPatchesQQL: x\n"));
+    run_job(&mut checkout, "github/patchctl-apply.yml", "plan").ends(0);
+    run_job(&mut checkout, "github/patchctl-apply.yml", "apply").ends(0);
+    server.edit(&id(1), serde_json::json!({"status": "Enabled"}));
+    checkout.repo.write("patchctl.yaml", "owner: team\nconsole: hold\n");
+    checkout.repo.write("runner/GITHUB_OUTPUT", "");
+    run_job(&mut checkout, "github/patchctl-apply.yml", "plan").ends(3).complains("may not be applied");
+    assert_eq!(checkout.repo.read("runner/GITHUB_OUTPUT"), "changes=false\n");
+    assert!(!checkout.repo.read("plan.md").contains("decides"), "{}", checkout.repo.read("plan.md"));
 }
 
 #[test]

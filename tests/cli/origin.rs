@@ -120,6 +120,40 @@ fn a_saved_plan_that_shows_a_conflict_decides_it() {
     assert_eq!(server.job(&id(1))["timeout"], json!(7));
 }
 
+/// Whoever approves the document of a saved plan approves what is held in it, and must see that.
+#[test]
+fn the_document_of_a_saved_plan_says_what_it_decides() {
+    let lines = "  status: Enabled\n  timeout: 5\n  dynamicPatchesQQL: x\n";
+    let (repo, server) = applied(lines, live_job(1, "one"));
+    server.edit(&id(1), json!({"status": "Disabled", "timeout": 6}));
+    declare(&repo, "timeout: 5", "timeout: 7");
+    let markdown = ["plan", "--output", "markdown"];
+    let only_shown = repo.run_at(&server, &markdown).ends(0);
+    assert!(!only_shown.stdout.contains("Approving"), "nobody approves a plan that is not kept");
+    let shown = repo.run_at(&server, &[&markdown[..], &["--out", "p.json"]].concat()).ends(0);
+    let head = shown.stdout.split("Gateway ").next().unwrap().to_owned();
+    assert!(
+        head.contains("\n\n**Approving this saved plan decides these 2 held steps for Git:**\n\n"),
+        "{head}"
+    );
+    assert!(head.contains("- **update** `one`: Git and the console both changed `timeout`"), "{head}");
+    let enable = "- **enable (the job will run)** `one`: waits for a change that is held; the job was disabled in the \
+                  console, last edited by anna.k on ";
+    assert!(head.contains(enable), "{head}");
+    shown.says("Applying takes 6 calls");
+    let json = plan(&repo, &server, &["--out", "p.json"]);
+    assert_eq!(json["decided_by_saved_plan"], json!(["one:update", "one:enable"]));
+    assert_eq!(plan(&repo, &server, &[])["decided_by_saved_plan"], Value::Null);
+    let human = repo.run_at(&server, &["plan", "--out", "p.json"]).ends(0);
+    human.says(
+        "Applying the saved plan decides for Git:\n  update one: Git and the console both changed `timeout`",
+    );
+    let done = repo.run_at(&server, &["apply", "--plan", "p.json", "--output", "markdown"]).ends(0);
+    let decided = "\n**Held in the plan, and decided for Git by its approval:**\n\n- update `one`, which was last edited by ";
+    let done = done.says(decided).says("\n- enable `one`, which was last edited by ");
+    assert!(done.stdout.find(decided) < done.stdout.find("<details>"), "{}", done.stdout);
+}
+
 #[test]
 fn a_saved_plan_decides_no_conflict_that_it_does_not_show() {
     let (repo, server) = timeouts();

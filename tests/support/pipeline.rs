@@ -122,7 +122,8 @@ fn list_row(job: &Value) -> Value {
 
 /// The plan as people and programs see it.
 pub(crate) fn shown(plan: &Plan) -> (String, String) {
-    let context = render::plan::Context { gateway: "test", calls: "no calls", applying: None };
+    let context =
+        render::plan::Context { gateway: "test", calls: "no calls", applying: None, is_saved: false };
     let layout = Layout { colour: true, width: 80 };
     let json = render::json::plan(plan, json!({}));
     (render::plan::plan(plan, context, &layout), serde_json::to_string_pretty(&json).expect("plain data"))

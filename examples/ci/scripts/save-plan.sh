@@ -2,7 +2,8 @@
 # Plans after a merge and keeps the plan for the job that applies it: save-plan.sh PLAN DOCUMENT
 #
 # PLAN is for `apply --plan`, DOCUMENT is the same as Markdown. Where there is something to apply, `changes=true` is told to
-# the jobs after this one; a plan that can not be made, and one whose changes are all blocked or held, ends the job.
+# the jobs after this one. Held steps that the console took part in are among that: whoever approves the plan decides them for
+# Git, and the document says so first. A plan that can not be made, and one of which nothing may be applied, ends the job.
 set -eu
 
 plan=$1
@@ -11,6 +12,12 @@ status=0
 patchctl plan --detailed-exitcode --out "$plan" --output markdown >"$document" || status=$?
 if [ -n "${GITHUB_STEP_SUMMARY:-}" ]; then
   cat "$document" >>"$GITHUB_STEP_SUMMARY"
+fi
+# Only held steps, of which the saved plan carries some out. The line is one that the file's own form has, and no text in it can
+# be: its quotes would be escaped.
+if [ "$status" -eq 3 ] && grep -q '^      "held": true,$' "$plan"; then
+  echo "the plan has only held steps: approving it decides them for Git" >&2
+  status=2
 fi
 changes=false
 case $status in

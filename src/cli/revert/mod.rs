@@ -282,7 +282,12 @@ impl Undoing<'_> {
             return terminal.data(&pretty(&json));
         }
         let calls = client.calls().to_string();
-        let context = render::plan::Context { gateway: &self.session.gateway, calls: &calls, applying: None };
+        let context = render::plan::Context {
+            gateway: &self.session.gateway,
+            calls: &calls,
+            applying: None,
+            is_saved: false,
+        };
         terminal.data(&undone.text(&made.plan, context, &terminal.layout()));
     }
 

@@ -1,5 +1,7 @@
 //! What became of a plan, for a comment: what was not done unfolded, what was done folded.
 
+use std::collections::BTreeSet;
+
 use super::budget::{Form, Item, fit};
 use super::plan::{folded, left_out};
 use super::{MOST_OF_A_MESSAGE, Safe, edited, length, marker, row, table_head, thousands};
@@ -17,6 +19,8 @@ pub struct Context<'a> {
     pub calls: &'a str,
     /// The run's id, as the journal has it.
     pub run: &'a str,
+    /// Steps (`key:action`) that were held until the saved plan was approved.
+    pub decided: &'a BTreeSet<String>,
 }
 
 /// Room for headings, folds and the sentences that count what is left out.
@@ -50,6 +54,7 @@ pub fn apply(plan: &Plan, outcomes: &[Outcome], context: Context<'_>) -> String 
         ));
     }
     out.push_str(&format!("Gateway {gateway}. Run `{}`. {}.\n", context.run, safe.text(context.calls)));
+    decided(&mut out, plan, outcomes, context.decided, &safe);
     let (done, undone): (Vec<_>, Vec<_>) = plan
         .changes
         .iter()
@@ -91,6 +96,28 @@ pub fn apply(plan: &Plan, outcomes: &[Outcome], context: Context<'_>) -> String 
         out.push_str(&masked);
     }
     out
+}
+
+/// What was written although the console said otherwise; never folded.
+fn decided(out: &mut String, plan: &Plan, outcomes: &[Outcome], decided: &BTreeSet<String>, safe: &Safe) {
+    let steps = plan.changes.iter().zip(outcomes);
+    let steps: Vec<_> = steps
+        .filter(|(change, outcome)| outcome.kind.has_written() && decided.contains(&change.step()))
+        .collect();
+    if steps.is_empty() {
+        return;
+    }
+    out.push_str("\n**Held in the plan, and decided for Git by its approval:**\n\n");
+    let lines = steps.iter().map(|(change, _)| {
+        let key = safe.code_cut(&change.key, 100);
+        let editor = change.edited.as_ref().filter(|edit| edit.user.is_some() || edit.at.is_some());
+        let editor = editor.map(|edit| format!(", which was last edited by {}", edited(edit, safe)));
+        format!("- {} {key}{}\n", change.action.as_str(), editor.unwrap_or_default())
+    });
+    let n_left = super::lines(out, lines);
+    if n_left > 0 {
+        out.push_str(&format!("- and {} more\n", thousands(n_left)));
+    }
 }
 
 /// One step with what became of it.

@@ -27,6 +27,9 @@ pub const MOST_CHARACTERS: usize = 65_000;
 /// Most characters of one message; what is said in more is cut, and the length told.
 const MOST_OF_A_MESSAGE: usize = 1_500;
 
+/// Most characters of the lines that name what a saved plan decides; the steps themselves are shown again below.
+const MOST_OF_DECIDED: usize = 10_000;
+
 /// The first line of a document: what it is, and of whose jobs; `<!-- patchctl:plan acme -->`.
 ///
 /// Whoever looks for an earlier comment compares this line. Where the owner is not known, as with a configuration that
@@ -48,6 +51,18 @@ pub fn length(text: &str) -> usize {
 pub fn gap(out: &mut String) {
     out.truncate(out.trim_end_matches('\n').len());
     out.push_str("\n\n");
+}
+
+/// Writes lines that must be seen until they come to be too long, and returns how many are left.
+fn lines(out: &mut String, lines: impl ExactSizeIterator<Item = String>) -> usize {
+    let (mut n_left, mut room) = (lines.len(), MOST_OF_DECIDED);
+    for line in lines {
+        let Some(left) = room.checked_sub(length(&line)) else { break };
+        room = left;
+        n_left -= 1;
+        out.push_str(&line);
+    }
+    n_left
 }
 
 /// A table row's cells, which are safe already, as one line.

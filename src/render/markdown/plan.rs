@@ -17,7 +17,12 @@ pub struct Context<'a> {
     pub gateway: &'a str,
     /// What carrying it out takes, in words.
     pub applying: Option<&'a str>,
+    /// Whether it is saved, so that approving it decides what is held.
+    pub is_saved: bool,
 }
+
+/// Most characters of why a step is held, where it stands above the steps.
+const MOST_OF_A_REASON: usize = 300;
 
 /// Most characters that warnings take while there are steps to show.
 const MOST_OF_WARNINGS: usize = 8_000;
@@ -52,6 +57,9 @@ fn head(out: &mut String, plan: &Plan, context: Context<'_>, safe: &Safe) {
                 safe.text_cut(&guard.help, MOST_OF_A_MESSAGE)
             ));
         }
+        if context.is_saved {
+            decided(out, plan, safe);
+        }
         out.push_str(&format!("Gateway {gateway}. "));
         if let Some(applying) = context.applying {
             out.push_str(&format!("{} ", safe.text_cut(applying, MOST_OF_A_MESSAGE)));
@@ -74,6 +82,33 @@ fn head(out: &mut String, plan: &Plan, context: Context<'_>, safe: &Safe) {
             out.push_str(&format!("\n{} live jobs are in no manifest and are left alone.\n", thousands(n)));
         }
     }
+}
+
+/// What is held, and decided for Git by whoever approves the saved plan: nobody may approve that unseen.
+fn decided(out: &mut String, plan: &Plan, safe: &Safe) {
+    let n_waiting = plan.waiting().count();
+    let these = match n_waiting {
+        0 => return,
+        1 => "this held step".to_owned(),
+        n => format!("these {} held steps", thousands(n)),
+    };
+    out.push_str(&format!("**Approving this saved plan decides {these} for Git:**\n\n"));
+    let waiting: Vec<_> = plan.waiting().collect();
+    let lines = waiting.iter().map(|(held, waiting)| {
+        let danger = Danger::of(waiting, &BTreeSet::new());
+        format!(
+            "- **{}{}** {}: {}\n",
+            waiting.action.as_str(),
+            danger.map_or("", Danger::words),
+            safe.code_cut(&held.key, 100),
+            safe.text_cut(&held.reason, MOST_OF_A_REASON)
+        )
+    });
+    let n_left = super::lines(out, lines);
+    if n_left > 0 {
+        out.push_str(&format!("- **and {} more**, which are `held` below\n", thousands(n_left)));
+    }
+    out.push('\n');
 }
 
 /// What is done before the first step.

@@ -51,7 +51,7 @@ impl Danger {
     }
 
     /// The words beside the action.
-    fn words(self) -> &'static str {
+    pub(super) fn words(self) -> &'static str {
         match self {
             Self::OneWay => " (one-way door)",
             Self::Delete => " (can not be taken back)",
