@@ -92,7 +92,8 @@ pub fn counted(report: &Report<'_>) -> String {
 /// Who edited a job and when, as a sentence without its full stop; empty where there is nothing to say.
 pub fn blame(job: &JobDrift<'_>, now: &Now) -> String {
     let is = |kind: Kind| job.differences.iter().any(|difference| difference.kind == kind);
-    if is(Kind::Create) {
+    // Whoever edited the job last has nothing to do with what waits in Git.
+    if is(Kind::Create) || job.differences.iter().all(|difference| difference.origin == Origin::Git) {
         return String::new();
     }
     let Some(Edit { user, at, .. }) = &job.edited else {
@@ -247,10 +248,15 @@ impl Drift<'_> {
         let path = path_words(difference);
         match difference.kind {
             Kind::Member => {
+                // What waits in Git goes from the live value to the declared one, all others went to the live one.
+                let (before, after) = match difference.origin {
+                    Origin::Git => (&difference.is, &difference.declared),
+                    Origin::Console | Origin::Both | Origin::Unknown => (&difference.was, &difference.is),
+                };
                 let field = Field {
                     path: difference.path.clone(),
-                    before: difference.was.clone(),
-                    after: difference.is.clone(),
+                    before: before.clone(),
+                    after: after.clone(),
                     base: None,
                     origin: difference.origin,
                     place: None,

@@ -176,6 +176,9 @@ fn what_waits_in_git_is_no_drift() {
     ran.says("not applied yet, which is no drift: new (no live job yet), servers (1 member).");
     let counted = report(&server, &repo, &["--include-pending"], 2);
     assert_eq!((&counted["summary"]["drifted"], &counted["summary"]["pending"]), (&json!(2), &json!(0)));
+    let ran = repo.run_at(&server, &["drift", "--include-pending"]).ends(2);
+    let ran = ran.says("interval: 15 -> 20").says("changed in Git, and not applied yet");
+    assert!(!ran.stdout.contains("last edited by"), "{}", ran.stdout);
     // Somebody changes another member of another job: the two are told apart.
     server.edit(&id(2), json!({"recurringWeekDays": "0,0,0,0,0,1,0"}));
     let both = report(&server, &repo, &[], 2);
