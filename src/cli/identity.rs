@@ -24,7 +24,7 @@ use crate::plan::{
     self, Action, Binding, Builder, Change, DisabledBy, Left, Origin, Outcome, OutcomeKind, Plan, Remark,
 };
 use crate::snapshot::{Edit, ListRow};
-use crate::stamp::Found;
+use crate::stamp::{self, Found};
 
 /// Remarks on the base that are shown; more of them say the same about more files.
 const MOST_BASE_NOTES: usize = 5;
@@ -419,8 +419,17 @@ fn left(change: &Change, job: &Value) -> Option<Left> {
         content_at: is_content.then_some(at),
         user: user.or_else(|| Edit::made_of(job).user),
         status: status_left(change, job),
+        declared: stamp_left(job),
         since_applied: true,
     })
+}
+
+/// What the stamp on a job says was declared.
+fn stamp_left(job: &Value) -> Option<String> {
+    match stamp::split(job.get("description")?.as_str()?) {
+        (_, Found::Stamp(stamp)) => Some(stamp.declared),
+        (_, Found::Damaged | Found::None) => None,
+    }
 }
 
 /// The status that a write gave a job, or left as the manifest wants it; one that only happens to be there is nobody's

@@ -192,11 +192,29 @@ fn id_by_name(rows: &[ListRow], pending: &Pending) -> Option<String> {
 }
 
 /// Says at the step that arms a job again why it is Disabled; `false` where the plan has no such step.
+///
+/// It was not the console that disabled it, whoever edited the job since: the step is not held because of that.
 fn note_completion(plan: &mut Plan, key: &str, run: &str) -> bool {
-    let enable = plan.changes.iter_mut().find(|change| change.key == key && change.action == Action::Enable);
-    let Some(change) = enable else { return false };
+    // Where the content waits for a decision, so does the enabling.
+    let has_to_wait = plan
+        .changes
+        .iter()
+        .any(|change| change.key == key && change.action == Action::Held && !change.is_enabling());
+    let Some(change) = plan.changes.iter_mut().find(|change| change.key == key && change.is_enabling())
+    else {
+        return false;
+    };
+    let former = change.step();
+    let end = if change.not_by_console(has_to_wait) { "this completes it" } else { "it is still to be done" };
     change.notes.push(format!(
-        "run {run} disabled it for an edit and was interrupted before it enabled it again: this completes it"
+        "run {run} disabled it for an edit and was interrupted before it enabled it again: {end}"
     ));
+    // Steps that come after it know it by its name.
+    let name = change.step();
+    for step in plan.changes.iter_mut().flat_map(|change| &mut change.after) {
+        if *step == former {
+            step.clone_from(&name);
+        }
+    }
     true
 }

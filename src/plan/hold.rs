@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use super::{Action, Change, Field, Origin, Plan};
+use crate::normalise;
 use crate::render::text::dotted;
 use crate::snapshot::Edit;
 
@@ -91,7 +92,7 @@ pub(super) fn status(
     if let Some(content) = content.filter(|content| is_enabling && content.action == Action::Held) {
         let is_decided_by_plan = content.waiting.is_some();
         let disabled = if is_console { format!("; {}", disabled(editor)) } else { String::new() };
-        let reason = format!("waits for a change that is held{disabled}");
+        let reason = format!("{WAITS}{disabled}");
         return hold(change, reason, is_decided_by_plan);
     }
     if !change.action.writes() || decisions.overridden.contains(&change.key) {
@@ -107,6 +108,46 @@ pub(super) fn status(
         (_, _) => change,
     }
 }
+
+impl Change {
+    /// Whether it would enable a live job, now or once somebody has decided.
+    pub fn is_enabling(&self) -> bool {
+        self.action == Action::Enable
+            || (self.action == Action::Held
+                && self
+                    .fields
+                    .iter()
+                    .any(|field| field.path == "/status" && normalise::is_armed(field.after.as_str())))
+    }
+
+    /// Takes back that the console disabled the job, as it was found to have been ourselves; whether it is carried out.
+    ///
+    /// With `has_to_wait` a step that is held stays so.
+    pub fn not_by_console(&mut self, has_to_wait: bool) -> bool {
+        if !has_to_wait && let Some(waiting) = self.waiting.take() {
+            // What it comes after, and who edited the job, was found out when it was held already.
+            let Self { action, reason, request, notes, is_one_way, .. } = *waiting;
+            (self.action, self.reason, self.request, self.is_one_way) = (action, reason, request, is_one_way);
+            self.notes = notes;
+        } else if has_to_wait && self.action == Action::Held {
+            WAITS.clone_into(&mut self.reason);
+        }
+        if let Some(waiting) = &mut self.waiting {
+            waiting.not_by_console(has_to_wait);
+        }
+        self.notes.retain(|note| !note.starts_with(CHANGED_LIVE));
+        for field in self.fields.iter_mut().filter(|field| field.path == "/status") {
+            field.origin = Origin::Unknown;
+        }
+        self.action == Action::Enable
+    }
+}
+
+/// Why a job is not enabled whose content is held.
+const WAITS: &str = "waits for a change that is held";
+
+/// How the note begins that says who changed something in the console.
+const CHANGED_LIVE: &str = "changed live since the last apply";
 
 /// A step that waits for a decision; `by_plan` says whether a saved plan that shows it decides.
 fn hold(change: Change, reason: String, by_plan: bool) -> Change {
@@ -133,7 +174,7 @@ pub(super) fn words(fields: &[Field], editor: Option<&Edit>) -> Vec<String> {
             Some(edit) => format!("last by {}", who(edit)),
             None => "by whom is not known, because the last edit is our own".to_owned(),
         };
-        words.push(format!("{what}changed live since the last apply, {who}; apply puts it back"));
+        words.push(format!("{what}{CHANGED_LIVE}, {who}; apply puts it back"));
     }
     words
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Stdio;
 
-use patchctl::simulator::{Behaviour, Call, Effect, Fault};
+use patchctl::simulator::{Behaviour, Call, EditEnabled, Effect, Fault, RecordedRequest};
 use serde_json::{Value, json};
 
 use crate::identity::{commit, git};
@@ -198,6 +199,105 @@ fn a_job_that_the_console_disabled_is_not_enabled_again() {
             if is_in_git { &["--override", "one", "--auto-approve"] } else { &["--plan", "p.json"] };
         repo.run_at(&server, &[&["apply"], flags].concat()).ends(0);
         assert_eq!(server.job(&id(1))["status"], json!("Enabled"));
+    }
+}
+
+/// What was accepted needs no write, so the stamp is older than the base.
+#[test]
+fn what_was_accepted_and_put_back_in_the_console_is_of_the_console() {
+    let (repo, server) = timeouts();
+    server.edit(&id(1), json!({"timeout": 6}));
+    repo.run_at(&server, &["accept", "--auto-approve"]).ends(0);
+    commit(&repo);
+    repo.run_at(&server, &APPLY).ends(0).says("No changes.");
+    server.edit(&id(1), json!({"timeout": 5}));
+    assert_eq!(origins(&plan(&repo, &server, &[])), timeout("console"));
+    repo.run_at(&server, &["drift"]).ends(2).says("anna.k");
+    repo.write("patchctl.yaml", "owner: team\nconsole: hold\n");
+    repo.run_at(&server, &APPLY).ends(3).says("`console: hold` leaves it");
+    assert_eq!(server.job(&id(1))["timeout"], json!(5));
+    // Git goes on from what was accepted.
+    declare(&repo, "timeout: 6", "timeout: 7");
+    assert_eq!(origins(&plan(&repo, &server, &[])), timeout("both"));
+    server.edit(&id(1), json!({"timeout": 6}));
+    assert_eq!(origins(&plan(&repo, &server, &[])), timeout("git"));
+}
+
+/// What was applied from elsewhere is no edit of whoever edited something else afterwards.
+#[test]
+fn what_another_state_folder_applied_is_no_edit_in_the_console() {
+    let (repo, server) = timeouts();
+    declare(&repo, "timeout: 5", "timeout: 6");
+    repo.run_at(&server, &[&APPLY[..], &["--state-dir", "elsewhere"]].concat()).ends(0);
+    server.edit(&id(1), json!({"minimizeWindow": true}));
+    declare(&repo, "timeout: 6", "timeout: 7");
+    assert_eq!(origins(&plan(&repo, &server, &[])), timeout("unknown"));
+    repo.run_at(&server, &["plan"]).ends(0).says("one from another state folder");
+    // The folder that wrote it knows.
+    assert_eq!(origins(&plan(&repo, &server, &["--state-dir", "elsewhere"])), timeout("git"));
+}
+
+/// What Git agreed to is what was applied last, and what Git says later is a decision.
+#[test]
+fn a_job_that_git_agreed_to_disable_is_enabled_by_git() {
+    let lines = "  status: Enabled\n  dynamicPatchesQQL: x\n";
+    let (repo, server) = applied(lines, live_job(1, "one"));
+    server.edit(&id(1), json!({"status": "Disabled"}));
+    repo.run_at(&server, &["accept", "--auto-approve"]).ends(0);
+    commit(&repo);
+    repo.run_at(&server, &APPLY).ends(0).says("No changes.");
+    declare(&repo, "status: Disabled", "status: Enabled");
+    assert_eq!(origins(&plan(&repo, &server, &[])), [("/status".to_owned(), "git".to_owned())]);
+    repo.run_at(&server, &APPLY).ends(0);
+    assert_eq!(server.job(&id(1))["status"], json!("Enabled"));
+}
+
+/// A run is killed between disabling a job for an edit and enabling it again, and then somebody edits something else.
+#[test]
+fn a_job_that_we_disabled_for_an_edit_was_not_disabled_in_the_console() {
+    for is_held in [false, true] {
+        let lines =
+            "  startDateTime: 2030-01-05T03:00\n  status: Enabled\n  dynamicPatchesQQL: x\n  timeout: 5\n";
+        let (repo, server) = applied(lines, live_job(1, "one"));
+        declare(&repo, "timeout: 5", "timeout: 7");
+        server.take_requests();
+        server.change(|behaviour| {
+            behaviour.edit_enabled = EditEnabled::Refuse;
+            behaviour.fail_next.push(Fault::on(Call::Status, Effect::HangBefore).nth(2));
+        });
+        let mut command = repo.command(&[&APPLY[..], &["--gateway", &server.url()]].concat());
+        let mut child = command.envs(LOGIN).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let is_status = |request: &&RecordedRequest| request.call == Call::Status;
+        while server.requests().iter().filter(is_status).count() < 2 {
+            assert_eq!(child.try_wait().unwrap(), None);
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        server.change(|behaviour| behaviour.fail_next.clear());
+        let job = server.job(&id(1));
+        assert_eq!((&job["timeout"], &job["status"]), (&json!(7), &json!("Disabled")));
+        let edit = if is_held { json!({"timeout": 8}) } else { json!({"minimizeWindow": true}) };
+        server.edit(&id(1), edit);
+        if is_held {
+            repo.write("patchctl.yaml", "owner: team\nconsole: hold\n");
+            let held = plan(&repo, &server, &[]);
+            let text = held.to_string();
+            assert!(text.contains("it is still to be done"), "{held:#}");
+            assert!(!text.contains("disabled in the console"), "{held:#}");
+        }
+        let found = plan(&repo, &server, if is_held { &["--override", "one"] } else { &[] });
+        let changes = found["changes"].as_array().unwrap();
+        let enable = changes.iter().find(|change| change["action"] == json!("enable")).unwrap();
+        assert_eq!(enable["fields"][0]["origin"], json!("unknown"), "{found:#}");
+        assert!(enable["request"].is_object(), "{found:#}");
+        let notes = enable["notes"].to_string();
+        assert!(notes.contains("this completes it") && !notes.contains("changed live"), "{notes}");
+        assert_eq!(found["unsettled_runs"][0]["writes"][0]["left_disabled"], json!(true));
+        let flags: &[&str] = if is_held { &["--override", "one"] } else { &[] };
+        repo.run_at(&server, &[&APPLY[..], flags].concat()).ends(0);
+        assert_eq!(server.job(&id(1))["status"], json!("Enabled"));
+        repo.run_at(&server, &["plan"]).ends(0).says("No changes.");
     }
 }
 

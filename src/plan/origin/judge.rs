@@ -145,6 +145,8 @@ impl<'a> Evidence<'a> {
     fn content(&self, field: &FieldChange, base: Option<&BaseValue>) -> Result<Origin, Why> {
         // The stamp first: it is on the job itself. A job that is as we left it was edited by nobody.
         match (self.proof.is_some(), self.applied_is_desired, self.is_as_left) {
+            // Unless the stamp is older than the base, and somebody put the member back to what it was then.
+            (true, false, true) if self.is_moved_since_base(field, base) => {}
             (true, false, true) => return Ok(Origin::Git),
             (true, true, true) => return Err(Why::AtOdds),
             (true, true, false) => return self.after_apply(field, base),
@@ -248,9 +250,13 @@ impl<'a> Evidence<'a> {
         };
         let left = self.trail.left.as_ref();
         let left_status = left.and_then(|left| left.status.as_deref()).map(|s| normalise::is_armed(Some(s)));
-        // When the job is known to have been as the manifest says it.
-        let as_left = left.filter(|_| left_status == Some(wanted)).map(|left| left.at);
         let as_applied = self.trail.applied_at.filter(|_| at_base == Some(Some(wanted)));
+        // What was applied since with nothing left over, and wanted another status or none, is younger than our write.
+        let is_over = self.trail.applied_at.is_some()
+            && left.is_some_and(|left| !left.since_applied)
+            && at_base.is_some_and(|then| then != Some(wanted));
+        // When the job is known to have been as the manifest says it.
+        let as_left = left.filter(|_| left_status == Some(wanted) && !is_over).map(|left| left.at);
         if let Some(at) = as_left.max(as_applied) {
             let is_later = self.last.at.is_some_and(|last| last > at);
             return match self.editor {
@@ -274,10 +280,24 @@ impl<'a> Evidence<'a> {
         written.is_some() && written == self.last.at
     }
 
+    /// Whether the member is not what the base made of it, and somebody else edited the job since.
+    fn is_moved_since_base(&self, field: &FieldChange, base: Option<&BaseValue>) -> bool {
+        let is_live = |value: &Value| is_same(&field.pointer, value, &field.before);
+        matches!(base, Some(BaseValue::Is(value)) if !is_live(value)) && self.is_edited_since_base()
+    }
+
     /// Whether somebody else edited the job after the base was applied to it, and nothing was written in between.
     fn is_edited_since_base(&self) -> bool {
         let left = self.trail.left.as_ref();
         if self.editor != Editor::Another || left.is_some_and(|left| left.since_applied) {
+            return false;
+        }
+        // Another stamp than the one that was there after our last write: a run from another state folder wrote since.
+        let seen = left.and_then(|left| left.declared.as_ref());
+        if let (Some(stamp), Some(seen)) = (self.proof, seen)
+            && stamp.declared != *seen
+            && !self.applied_is_base
+        {
             return false;
         }
         self.trail.applied_at.is_some_and(|at| self.last.at.is_some_and(|last| last > at))

@@ -1,5 +1,7 @@
 //! Base × desired × live for every kind of member, and the evidence that there may be; expected origins by hand.
 
+mod older;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -320,7 +322,15 @@ fn evidence_that_is_missing_or_at_odds_accuses_nobody() {
     let other = manifest("  timeout: 61\n  filterType: All\n");
     let left = |at: i64, content_at: i64, since_applied: bool| {
         let user = Some(US.to_owned());
-        Some(Left { id: ID.to_owned(), at, content_at: Some(content_at), user, status: None, since_applied })
+        Some(Left {
+            id: ID.to_owned(),
+            at,
+            content_at: Some(content_at),
+            user,
+            status: None,
+            declared: None,
+            since_applied,
+        })
     };
     let nobody = Speaks {
         stamp: None,
@@ -460,8 +470,17 @@ fn of_the_status_the_stamp_says_nothing() {
     use Origin::{Console, Git, Unknown};
     let left = |status: &str, at: i64| {
         let (user, status) = (Some(US.to_owned()), Some(status.to_owned()));
-        Some(Left { id: ID.to_owned(), at, content_at: None, user, status, since_applied: true })
+        Some(Left {
+            id: ID.to_owned(),
+            at,
+            content_at: None,
+            user,
+            status,
+            declared: None,
+            since_applied: true,
+        })
     };
+    let over = |status: &str| left(status, WRITTEN).map(|left: Left| Left { since_applied: false, ..left });
     // base, desired, live, stamp, applied at, left, editor
     let table = [
         ("nothing known", AtBase::NoBase, &on, &off, true, None, None, "anna", Unknown),
@@ -497,6 +516,51 @@ fn of_the_status_the_stamp_says_nothing() {
         ),
         ("we left it off", AtBase::NoBase, &on, &off, true, None, left("Disabled", WRITTEN), "anna", Git),
         ("it ran", AtBase::NoBase, &off, &on, true, None, left("Prepared", WRITTEN), US, Git),
+        ("agreed to, then Git", at(&off), &on, &off, true, Some(APPLIED), over("Enabled"), "anna", Git),
+        (
+            "no longer declared, then Git",
+            at(&none),
+            &on,
+            &off,
+            true,
+            Some(APPLIED),
+            over("Enabled"),
+            "anna",
+            Git,
+        ),
+        (
+            "left on after the base",
+            at(&off),
+            &on,
+            &off,
+            true,
+            Some(APPLIED),
+            left("Enabled", WRITTEN),
+            "anna",
+            Console,
+        ),
+        (
+            "an older base, of a pull request",
+            at(&off),
+            &on,
+            &off,
+            true,
+            None,
+            over("Enabled"),
+            "anna",
+            Console,
+        ),
+        (
+            "left on before a base that says so",
+            at(&on),
+            &on,
+            &off,
+            true,
+            Some(APPLIED),
+            over("Enabled"),
+            "anna",
+            Console,
+        ),
     ];
     for (words, base, desired, live, is_stamped, applied_at, left, editor, expected) in table {
         let stamp = is_stamped.then(|| desired.clone());

@@ -37,6 +37,9 @@ pub struct Left {
     /// The status that we gave the job, or found as the manifest wants it; `None` where neither is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
+    /// Digest of what was declared by the stamp that was on the job then; `None` where it bore none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<String>,
     /// Whether no apply went through to its end after it: then the job was not left as of the commit applied last.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub since_applied: bool,
@@ -138,7 +141,8 @@ impl fmt::Display for Why {
             }
             Self::AtOdds => {
                 "who changed it is not known: by its stamp something else was applied last than the base, as after an \
-                 apply that failed or a history that was rewritten; name the commit that was applied last with --base"
+                 apply that failed, one from another state folder, or a history that was rewritten; name the commit that \
+                 was applied last with --base"
             }
             Self::NotKept => {
                 "who changed it is not known: it may be that nobody did, and the server did not keep what was sent; \
