@@ -161,7 +161,9 @@ fn a_folder_outside_of_the_manifest_folder_is_said_to_be_one() {
     let setting = Setting::of(vec![weekly(1, "Web", "Windows"), weekly(2, "Mail", "Linux")]);
     let said = setting.human(&["import", "--name", "Web", "--into", "staging"], 0);
     assert!(said.contains("`staging` is not in the manifest folder `jobs.d`"), "{said}");
-    assert!(said.contains("Next: patchctl plan --jobs staging"), "{said}");
+    // As printed it can be run: with the gateway that this run was given.
+    assert!(said.contains("Next: patchctl plan --gateway http://127.0.0.1:"), "{said}");
+    assert!(said.contains(" --jobs staging\n"), "{said}");
     // What lies there is known, too.
     let again = setting.json(&["import", "--all", "--into", "staging"], 0);
     assert_eq!(again["summary"]["bound"], 1);
