@@ -119,7 +119,7 @@ struct Job {
 impl Job {
     fn new(number: usize) -> Self {
         let mut dice = Dice(SEED ^ (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        let is_windows = !number.is_multiple_of(3);
+        let is_windows = number.is_multiple_of(2);
         let key = format!("generated-job-{number:05}");
         let (schedule, readable) = schedule(number);
         let mut spec = members(json!({

@@ -17,7 +17,7 @@ use super::settings::{Credentials, Settings};
 use super::sweep::{Page, Sweep, error_code_of, is_record_limit, rows_of};
 use super::token::{Token, TokenStore};
 use super::transport::{Answer, Transport};
-use super::{ReadApi, SettableStatus, UpdatesKnown, WriteApi};
+use super::{Listed, ReadApi, SettableStatus, UpdatesKnown, WriteApi};
 use crate::lean::Lean;
 
 /// Longest wait of a write at the gate. Beyond it, what was read just before the write could be out of date.
@@ -342,16 +342,18 @@ impl Client {
 
 impl ReadApi for Client {
     async fn list_jobs(&self, platform: &str) -> Result<Vec<Value>, ApiError> {
-        self.list_rows(platform, |row| row.to_value()).await
+        Ok(self.list_rows(platform, |row| row.to_value()).await?.rows)
     }
 
     async fn list_rows<T: Send>(
         &self,
         platform: &str,
         make: impl Fn(&Lean<'_>) -> T + Send + Sync,
-    ) -> Result<Vec<T>, ApiError> {
+    ) -> Result<Listed<T>, ApiError> {
         let mut sweep = Sweep::new(self.page_size);
+        let mut n_calls = 0;
         while let Some(page) = sweep.next_page() {
+            n_calls += 1;
             let taken = match self.read_page(platform, page, &make).await {
                 Ok(answer) => sweep.take(answer),
                 Err(error @ ApiError::Call { .. }) => Err(ListFailure::Page(Box::new(error))),
@@ -364,7 +366,7 @@ impl ReadApi for Client {
                 cause,
             })?;
         }
-        Ok(sweep.finish())
+        Ok(Listed { rows: sweep.finish(), n_calls })
     }
 
     async fn get_job(&self, id: &str) -> Result<Option<Value>, ApiError> {

@@ -48,6 +48,15 @@ pub use self::limits::LimitHeaders;
 pub use self::probe::{ListProbe, Probe};
 pub use self::settings::{Credentials, Notice, Notices, Settings};
 
+/// A list that was read to its end.
+#[derive(Clone, Debug)]
+pub struct Listed<T> {
+    /// What was made of its rows.
+    pub rows: Vec<T>,
+    /// How many pages were asked for, repeated tries not counted: what the same list will cost again.
+    pub n_calls: usize,
+}
+
 /// What can be read from the gateway. All methods may be called concurrently; the futures are `Send`.
 pub trait ReadApi {
     /// Returns every live job of one platform in the list shape of REFERENCE section 6, each id once, rows marked
@@ -62,7 +71,8 @@ pub trait ReadApi {
     /// budget). Never a partial list.
     fn list_jobs(&self, platform: &str) -> impl Future<Output = Result<Vec<Value>, ApiError>> + Send;
 
-    /// The same for who keeps little of each row: what `make` makes of it, while its page is there.
+    /// The same for who keeps little of each row: what `make` makes of it, while its page is there. Lists of several
+    /// platforms may be read at once.
     ///
     /// # Errors
     /// As [`ReadApi::list_jobs`].
@@ -70,7 +80,7 @@ pub trait ReadApi {
         &self,
         platform: &str,
         make: impl Fn(&Lean<'_>) -> T + Send + Sync,
-    ) -> impl Future<Output = Result<Vec<T>, ApiError>> + Send;
+    ) -> impl Future<Output = Result<Listed<T>, ApiError>> + Send;
 
     /// Returns one job in its full shape, or `None` where the server says 404. REFERENCE section 4, endpoint 3.
     ///

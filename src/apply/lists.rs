@@ -46,6 +46,6 @@ impl Lists {
 
 /// Reads the rows of a platform, whatever was read before.
 pub(super) async fn read<A: ReadApi>(platform: Platform, api: &A) -> Result<Vec<ListRow>, ApiError> {
-    let rows = api.list_rows(platform.as_str(), ListRow::of).await?;
-    Ok(rows.into_iter().flatten().collect())
+    let listed = api.list_rows(platform.as_str(), ListRow::of).await?;
+    Ok(listed.rows.into_iter().flatten().collect())
 }

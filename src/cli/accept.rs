@@ -47,9 +47,7 @@ impl AcceptArgs {
             prune: None,
             max_deletes: None,
             reset: self.reset,
-            refresh: self.refresh,
-            no_cache: self.no_cache,
-            connection: self.connection.clone(),
+            reading: self.reading.clone(),
         }
     }
 }
@@ -75,17 +73,11 @@ async fn accept(arguments: &Arguments, args: &AcceptArgs, terminal: &Terminal) -
     let record = record::load(&settings)?;
     let planning = args.planning();
     let request = Request {
-        settings: &settings,
-        common,
-        planning: &planning,
-        terminal,
-        record: record.as_ref(),
-        can_ask: false,
         // What a console edit broke is no reason not to take it into Git: the manifest is judged when it is planned.
         findings_stop: false,
         // To tell somebody who asks for such a member why there is nothing to accept.
         shows_ignored: !args.targets.is_empty(),
-        why: None,
+        ..Request::new(&settings, common, &planning, terminal, record.as_ref())
     };
     let inventory = request.take_inventory()?;
     asked.check_keys(&inventory)?;

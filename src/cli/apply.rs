@@ -83,15 +83,8 @@ async fn plan_and_apply(
     let _lock = journal::lock(&settings, &run, lock_wait, terminal).await?;
     let record = record::load(&settings)?;
     let request = Request {
-        settings: &settings,
-        common,
-        planning: &args.planning,
-        terminal,
-        record: record.as_ref(),
         can_ask: !args.auto_approve,
-        findings_stop: true,
-        shows_ignored: false,
-        why: None,
+        ..Request::new(&settings, common, &args.planning, terminal, record.as_ref())
     };
     // Before the manifests are read, so that what is recorded is what they were read at.
     let head = request.clean_head();

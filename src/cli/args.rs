@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::drift_args::DriftArgs;
 use super::values::{fingerprint, patience, wait};
 use crate::config::Updates;
+use crate::details::CacheUse;
 use crate::plan::Prune;
 use crate::terminal::ColourChoice;
 
@@ -264,7 +265,15 @@ pub struct PlanningArgs {
     /// Start the embedded simulator afresh from its seed files
     #[arg(long)]
     pub reset: bool,
-    /// Read every bound job again, whatever the cache knows
+    /// How live jobs are read.
+    #[command(flatten)]
+    pub reading: ReadingArgs,
+}
+
+/// How live jobs are read; shared by the commands that read what manifests are, or will be, about
+#[derive(Clone, Debug, Default, Args)]
+pub struct ReadingArgs {
+    /// Read every job again, whatever the cache knows
     #[arg(long)]
     pub refresh: bool,
     /// Neither read nor write the cache
@@ -273,6 +282,17 @@ pub struct PlanningArgs {
     /// How the gateway is spoken to.
     #[command(flatten)]
     pub connection: ConnectionArgs,
+}
+
+impl ReadingArgs {
+    /// What these flags say of the cache.
+    pub(super) fn cache_use(&self) -> CacheUse {
+        match (self.no_cache, self.refresh) {
+            (true, _) => CacheUse::None,
+            (false, true) => CacheUse::Refresh,
+            (false, false) => CacheUse::Full,
+        }
+    }
 }
 
 /// How the gateway is spoken to; shared by the commands that do
@@ -470,15 +490,9 @@ pub struct AcceptArgs {
     /// Start the embedded simulator afresh from its seed files
     #[arg(long)]
     pub reset: bool,
-    /// Read every bound job again, whatever the cache knows
-    #[arg(long)]
-    pub refresh: bool,
-    /// Neither read nor write the cache
-    #[arg(long, conflicts_with = "refresh")]
-    pub no_cache: bool,
-    /// How the gateway is spoken to.
+    /// How live jobs are read.
     #[command(flatten)]
-    pub connection: ConnectionArgs,
+    pub reading: ReadingArgs,
 }
 
 /// Arguments of `import`
@@ -502,15 +516,9 @@ pub struct ImportArgs {
     /// Only show what would be written
     #[arg(long)]
     pub dry_run: bool,
-    /// Read every job again, whatever the cache knows
-    #[arg(long)]
-    pub refresh: bool,
-    /// Neither read nor write the cache
-    #[arg(long, conflicts_with = "refresh")]
-    pub no_cache: bool,
-    /// How the gateway is spoken to.
+    /// How live jobs are read.
     #[command(flatten)]
-    pub connection: ConnectionArgs,
+    pub reading: ReadingArgs,
 }
 
 /// Arguments of `doctor`

@@ -44,22 +44,13 @@ async fn check(arguments: &Arguments, args: &DriftArgs, terminal: &Terminal) -> 
     let record = record::load(&settings)?;
     let planning = args.planning();
     let request = Request {
-        settings: &settings,
-        common: &arguments.common,
-        planning: &planning,
-        terminal,
-        record: record.as_ref(),
-        can_ask: false,
         findings_stop: false,
         shows_ignored: args.show_ignored,
-        why: None,
+        ..Request::new(&settings, &arguments.common, &planning, terminal, record.as_ref())
     };
     let inventory = request.take_inventory()?;
     let question = Question::read(args.why.as_deref(), &arguments.common, &inventory)?;
-    let request = match &question {
-        Some(question) => Request { common: &question.common, why: Some(&question.key), ..request },
-        None => request,
-    };
+    let request = question.as_ref().map_or(request, |question| question.narrow(request));
     let session = Session::open(&settings, &planning, terminal).await?;
     let made = make_plan(request, &inventory, &session).await;
     let n_cached = made.as_ref().map_or(0, |made| made.n_cached);
@@ -271,7 +262,7 @@ impl Run<'_> {
         let name = fingerprint::short(&serde_json::json!([gateway, owner]));
         let path = self.request.settings.state_dir.join("cache").join(format!("drift-{name}.json"));
         let memory = Memory { path, is_named: false, is_reset: self.planning.reset };
-        (!self.planning.no_cache).then_some(memory)
+        (!self.planning.reading.no_cache).then_some(memory)
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::args::{ConnectionArgs, PlanningArgs};
+use super::args::{PlanningArgs, ReadingArgs};
 use crate::config::Updates;
 
 /// Arguments of `drift`
@@ -38,15 +38,9 @@ pub struct DriftArgs {
     /// Start the embedded simulator afresh from its seed files
     #[arg(long)]
     pub reset: bool,
-    /// Read every bound job again, whatever the cache knows
-    #[arg(long)]
-    pub refresh: bool,
-    /// Neither read nor write the cache
-    #[arg(long, conflicts_with = "refresh")]
-    pub no_cache: bool,
-    /// How the gateway is spoken to.
+    /// How live jobs are read.
     #[command(flatten)]
-    pub connection: ConnectionArgs,
+    pub reading: ReadingArgs,
 }
 
 impl DriftArgs {
@@ -55,9 +49,7 @@ impl DriftArgs {
         PlanningArgs {
             base: self.base.clone(),
             reset: self.reset,
-            refresh: self.refresh,
-            no_cache: self.no_cache,
-            connection: self.connection.clone(),
+            reading: self.reading.clone(),
             // What an update would carry is of no interest here, and nothing is to be found out for it.
             updates: Some(Updates::Full),
             ..PlanningArgs::default()

@@ -17,6 +17,7 @@ mod ignoring;
 mod import;
 mod journal;
 mod links;
+mod lists;
 mod plan;
 mod planning;
 mod probing;
@@ -135,9 +136,16 @@ fn without_markdown(command: &Command) -> Option<(&'static str, &'static str)> {
     }
 }
 
+/// Most threads beside the main one: the network is slower than that many can be.
+const MOST_WORKERS: usize = 4;
+
 /// Runs a command that talks to the network; `--help` and `validate` start no runtime.
 fn with_runtime(terminal: &Terminal, command: impl Future<Output = Exit>) -> Exit {
-    match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    // The main thread works, too: it looks at the answers. One thread more than there are cores cost a cold plan over
+    // loopback a tenth of its time, spent on waking each other.
+    let workers = cores.saturating_sub(1).clamp(1, MOST_WORKERS);
+    match tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build() {
         Ok(runtime) => {
             let exit = runtime.block_on(command);
             runtime.shutdown_background();

@@ -24,22 +24,12 @@ async fn show_plan(arguments: &Arguments, args: &PlanArgs, terminal: &Terminal) 
     let settings = Settings::resolve(&arguments.common)?;
     let record = record::load(&settings)?;
     let request = Request {
-        settings: &settings,
-        common: &arguments.common,
-        planning: &args.planning,
-        terminal,
-        record: record.as_ref(),
-        can_ask: false,
-        findings_stop: true,
         shows_ignored: args.show_ignored,
-        why: None,
+        ..Request::new(&settings, &arguments.common, &args.planning, terminal, record.as_ref())
     };
     let inventory = request.take_inventory()?;
     let question = Question::read(args.why.as_deref(), &arguments.common, &inventory)?;
-    let request = match &question {
-        Some(question) => Request { common: &question.common, why: Some(&question.key), ..request },
-        None => request,
-    };
+    let request = question.as_ref().map_or(request, |question| question.narrow(request));
     let session = Session::open(&settings, &args.planning, terminal).await?;
     let known = || session.client.simulator_updates();
     let mut made = request.make_plan(&inventory, &session.client, known, &session.identity).await;

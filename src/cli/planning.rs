@@ -113,6 +113,29 @@ fn context<'a>(settings: &'a Settings, common: &Common) -> LoadContext<'a> {
     LoadContext { tags: &settings.tags, allow_unknown_fields: common.allow_unknown_fields }
 }
 
+impl<'a> Request<'a> {
+    /// A run that asks nobody, stops where a job would be wrong, and tells of no more than its plan.
+    pub(super) fn new(
+        settings: &'a Settings,
+        common: &'a Common,
+        planning: &'a PlanningArgs,
+        terminal: &'a Terminal,
+        record: Option<&'a Record>,
+    ) -> Self {
+        Self {
+            settings,
+            common,
+            planning,
+            terminal,
+            record,
+            can_ask: false,
+            findings_stop: true,
+            shows_ignored: false,
+            why: None,
+        }
+    }
+}
+
 impl Request<'_> {
     pub(super) fn sources<'s>(&'s self, shown: &'s (dyn Fn(&Path) -> String + Sync)) -> Sources<'s> {
         Sources {
@@ -137,15 +160,14 @@ impl Request<'_> {
 
     /// Where earlier runs left what they know of the manifests, unless nothing may be remembered.
     fn memo(&self) -> Option<PathBuf> {
-        (!self.planning.no_cache).then(|| self.cache_folder().join("manifests.memo"))
+        (!self.planning.reading.no_cache).then(|| self.cache_folder().join("manifests.memo"))
     }
 
     /// A simulator that starts afresh has other jobs under the same dates, so nothing of it may be remembered.
     pub(super) fn cache_use(&self) -> CacheUse {
-        match (self.planning.no_cache, self.planning.refresh || self.planning.reset) {
-            (true, _) => CacheUse::None,
-            (false, true) => CacheUse::Refresh,
-            (false, false) => CacheUse::Full,
+        match self.planning.reading.cache_use() {
+            CacheUse::Full if self.planning.reset => CacheUse::Refresh,
+            cache => cache,
         }
     }
 
@@ -157,7 +179,7 @@ impl Request<'_> {
     /// Takes stock of the manifests; a mistake in one, or in what is selected, costs no call.
     pub(super) fn take_inventory(&self) -> Result<Inventory, Failure> {
         let shown = |path: &Path| self.settings.shown(path);
-        let memo = self.memo().filter(|_| !self.planning.refresh);
+        let memo = self.memo().filter(|_| !self.planning.reading.refresh);
         let inventory = Inventory::take(self.sources(&shown), memo.as_deref()).map_err(Failure::Findings)?;
         self.selection(&inventory)?;
         self.check_names(&inventory)?;

@@ -209,7 +209,8 @@ impl Request<'_> {
             let job = api.get_job(&id).await;
             (id, job)
         });
-        let mut reads = std::pin::pin!(reads.buffer_unordered(self.planning.connection.concurrency()));
+        let mut reads =
+            std::pin::pin!(reads.buffer_unordered(self.planning.reading.connection.concurrency()));
         while let Some((id, job)) = reads.next().await {
             let job = job.map_err(read_failed)?;
             progress.step();

@@ -16,19 +16,19 @@ use super::cost::Progress;
 use super::early::{self, Early, Seen, Verdict};
 use super::identity::Identified;
 use super::links::{self, Links};
+use super::lists::{self, Lists};
 use super::planning::{One, Request, read_failed, spill_failed};
 use super::session::Failure;
 use crate::api::ReadApi;
 use crate::details::Details;
 use crate::inventory::{Inventory, Summary};
 use crate::job::Platform;
-use crate::lean::Lean;
 use crate::ledger::Ledger;
 use crate::plan::{Binding, Policy};
 use crate::probe::{self, Leftover};
 use crate::probes::Probes;
 use crate::script::Scripts;
-use crate::snapshot::{ListRow, Snapshot};
+use crate::snapshot::ListRow;
 
 /// What was read of the live jobs.
 pub(super) struct Live {
@@ -75,9 +75,6 @@ impl Request<'_> {
         policy: &Policy,
         probes: &Probes,
     ) -> Result<Live, Failure> {
-        let mut rows = Vec::new();
-        let mut customers = BTreeSet::new();
-        let mut list_calls = BTreeMap::new();
         // Parents outside of the selection are no part of the plan, and say which live job a child is linked to.
         let all = links::with_parents(inventory, selected);
         // The job of a removed manifest may be of any platform.
@@ -90,21 +87,9 @@ impl Request<'_> {
                 platforms.push(platform);
             }
         }
-        for platform in platforms {
-            let n_before = api.calls().list;
-            let read = |row: &Lean<'_>| {
-                let customer = row.get("customerId").and_then(Lean::as_str).map(str::to_ascii_lowercase);
-                (customer, ListRow::of(row))
-            };
-            for (customer, row) in api.list_rows(platform.as_str(), read).await.map_err(read_failed)? {
-                customers.extend(customer);
-                rows.extend(row);
-            }
-            let n_calls = api.calls().list.saturating_sub(n_before);
-            list_calls.insert(platform, usize::try_from(n_calls).unwrap_or(usize::MAX));
-        }
+        let Lists { mut rows, customers, list_calls } =
+            lists::read(api, platforms).await.map_err(read_failed)?;
         self.check_customer(&customers)?;
-        let mut rows = Snapshot::new(rows).rows;
         let leftovers = probe::take_leftovers(&mut rows, &self.settings.owner);
         let customer = customers.into_iter().collect::<Vec<_>>().join(",");
         let ledger = self.open_ledger(identity, &customer);
@@ -179,7 +164,7 @@ impl Request<'_> {
             }
         });
         // The client sends no more at a time than it may; the rest are jobs that are being looked at.
-        let at_a_time = self.planning.connection.concurrency().saturating_mul(2);
+        let at_a_time = self.planning.reading.connection.concurrency().saturating_mul(2);
         let mut reads = std::pin::pin!(reads.buffer_unordered(at_a_time));
         let mut progress = Progress::new(self.terminal, n_jobs);
         let mut failed = None;

@@ -126,7 +126,7 @@ impl Session {
         planning: &PlanningArgs,
         terminal: &Terminal,
     ) -> Result<Self, Failure> {
-        Self::log_in(settings, &planning.connection, planning.reset, terminal).await
+        Self::log_in(settings, &planning.reading.connection, planning.reset, terminal).await
     }
 
     /// Opens the way and logs in; `reset` makes the simulator start afresh.

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::args::{Common, Output};
-use super::planning::Made;
+use super::planning::{Made, Request};
 use super::session::{Failure, Session};
 use super::{cost, pretty};
 use crate::inventory::Inventory;
@@ -16,11 +16,11 @@ use crate::why::{Explanation, Unknown, explain, parse};
 /// The member that is asked about.
 #[derive(Clone, Debug)]
 pub(super) struct Question {
-    pub(super) key: String,
+    key: String,
     /// JSON Pointer.
     member: String,
     /// The flags that every command shares, with the selection narrowed to the one manifest.
-    pub(super) common: Common,
+    common: Common,
 }
 
 impl Question {
@@ -46,6 +46,11 @@ impl Question {
         }
         let common = Common { only: vec![key.clone()], ..common.clone() };
         Ok(Some(Self { key, member, common }))
+    }
+
+    /// The run that answers it: about the one manifest, with its grounds kept.
+    pub(super) fn narrow<'a>(&'a self, request: Request<'a>) -> Request<'a> {
+        Request { common: &self.common, why: Some(&self.key), ..request }
     }
 
     /// Answers it from a plan that was made for it.

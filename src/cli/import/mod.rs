@@ -23,7 +23,7 @@ use super::settings::Settings;
 use super::{Exit, again, pretty};
 use crate::api::{ApiError, ReadApi};
 use crate::apply::chain;
-use crate::details::{CacheUse, Details};
+use crate::details::Details;
 use crate::import::{self, Known, key};
 use crate::render;
 use crate::render::import::{File, Reason, Report, Skipped};
@@ -58,7 +58,7 @@ async fn import(arguments: &Arguments, args: &ImportArgs, terminal: &Terminal) -
             settings.shown(&settings.jobs),
         ));
     }
-    let session = Session::log_in(&settings, &args.connection, false, terminal).await?;
+    let session = Session::log_in(&settings, &args.reading.connection, false, terminal).await?;
     let run = Run { settings: &settings, args, terminal, existing: &existing, into: &into };
     let imported = run.import(&wanted, &session).await;
     let n_cached = imported.as_ref().map_or(0, |(_, n_cached)| *n_cached);
@@ -149,11 +149,7 @@ impl Run<'_> {
         customer: &str,
         identity: &str,
     ) -> Result<Details, Failure> {
-        let cache = match (self.args.no_cache, self.args.refresh) {
-            (true, _) => CacheUse::None,
-            (false, true) => CacheUse::Refresh,
-            (false, false) => CacheUse::Full,
-        };
+        let cache = self.args.reading.cache_use();
         let now = jiff::Timestamp::now().as_millisecond();
         let folder = self.settings.state_dir.join("cache");
         let mut details =
@@ -184,7 +180,7 @@ impl Run<'_> {
             let job = api.get_job(&id).await;
             (id, job)
         });
-        let mut reads = std::pin::pin!(reads.buffer_unordered(self.args.connection.concurrency()));
+        let mut reads = std::pin::pin!(reads.buffer_unordered(self.args.reading.connection.concurrency()));
         while let Some((id, job)) = reads.next().await {
             let job = job.map_err(|error| self.read_failed(&error))?;
             progress.step();
@@ -278,7 +274,7 @@ impl Run<'_> {
     }
 
     fn read_failed(&self, error: &ApiError) -> Failure {
-        read_failed(error, !self.args.no_cache)
+        read_failed(error, !self.args.reading.no_cache)
     }
 
     fn write_failed(&self, error: &io::Error, n_written: usize) -> Failure {

@@ -17,8 +17,9 @@ use self::known::Known;
 use crate::api::ReadApi;
 use crate::base;
 use crate::cli::apply::{After, carry_out, told_of};
-use crate::cli::args::{ApplyArgs, Arguments, Common, Output, PlanningArgs, RevertArgs};
+use crate::cli::args::{ApplyArgs, Arguments, Common, Output, PlanningArgs, ReadingArgs, RevertArgs};
 use crate::cli::audit::{self, Audit};
+use crate::cli::lists::{self, Lists};
 use crate::cli::planning::{Made, Request, read_failed, spill_failed};
 use crate::cli::probing::{self, Choice};
 use crate::cli::selection::Selection;
@@ -28,7 +29,7 @@ use crate::cli::unsettled::to_the_second;
 use crate::cli::{Exit, again, cost, journal, pretty, record};
 use crate::details::{CacheUse, Details};
 use crate::diagnostic::Diagnostics;
-use crate::job::{Platform, nearest};
+use crate::job::nearest;
 use crate::journal::Undoes;
 use crate::journal::folder::{self, Kept};
 use crate::ledger::Ledger;
@@ -37,7 +38,7 @@ use crate::plan::{Decisions, Outcome, OutcomeKind, Plan, Policy, RunOnce, StampC
 use crate::render;
 use crate::render::text::{Layout, clean, count};
 use crate::revert::{self, Inverse, Leave, Look, Now, PastRun};
-use crate::snapshot::{ApiUsers, ListRow, LiveJob, Snapshot};
+use crate::snapshot::{ApiUsers, ListRow, LiveJob};
 use crate::source::{Place, SourceFile, Span};
 use crate::terminal::Terminal;
 
@@ -199,11 +200,8 @@ async fn plan_and_undo(
     let settings = Settings::resolve(common)?;
     // Before a login: what is not there needs none.
     read_kept(&settings)?;
-    let planning = PlanningArgs {
-        updates: args.updates,
-        connection: args.connection.clone(),
-        ..PlanningArgs::default()
-    };
+    let reading = ReadingArgs { connection: args.connection.clone(), ..ReadingArgs::default() };
+    let planning = PlanningArgs { updates: args.updates, reading, ..PlanningArgs::default() };
     let apply = ApplyArgs {
         planning: planning.clone(),
         auto_approve: args.auto_approve,
@@ -218,15 +216,8 @@ async fn plan_and_undo(
     };
     let record = record::load(&settings)?;
     let request = Request {
-        settings: &settings,
-        common,
-        planning: &planning,
-        terminal,
-        record: record.as_ref(),
         can_ask: !args.auto_approve,
-        findings_stop: true,
-        shows_ignored: false,
-        why: None,
+        ..Request::new(&settings, common, &planning, terminal, record.as_ref())
     };
     let mut audit = Audit::open(&args.writing, &run, None)?;
     let session = Session::open(&settings, &planning, terminal).await?;
@@ -253,15 +244,6 @@ async fn plan_and_undo(
     cost::tell(terminal, &session.client, 0);
     session.close().await;
     exit
-}
-
-/// What the lists of the platforms say that the run wrote on.
-struct Lists {
-    rows: Vec<ListRow>,
-    /// The subscriptions in them.
-    customers: BTreeSet<String>,
-    /// How many calls each took.
-    list_calls: BTreeMap<Platform, usize>,
 }
 
 struct Undoing<'a> {
@@ -302,7 +284,9 @@ impl Undoing<'_> {
         let keys: Vec<String> = past.jobs.iter().map(|job| job.key.clone()).collect();
         let selected = Selection::of(self.request.common, &keys)?;
         let is_wanted = |key: &str| selected.has(key);
-        let Lists { rows, customers, list_calls } = self.lists(&past).await?;
+        let Lists { rows, customers, list_calls } =
+            lists::read(api, revert::platforms(&past)).await.map_err(read_failed)?;
+        self.request.check_customer(&customers)?;
         // What a killed run left open is settled first; that is written into its journal, which is then read again.
         let unsettled = self.request.settle_runs(&mut nothing(), &rows, identity, api).await;
         let again = read_kept(settings)?;
@@ -437,22 +421,6 @@ impl Undoing<'_> {
             findings_stop: true,
             ignore: settings.ignore.clone(),
         }
-    }
-
-    /// Lists the platforms that the run wrote on.
-    async fn lists(&self, past: &PastRun) -> Result<Lists, Failure> {
-        let (mut rows, mut customers, mut list_calls) = (Vec::new(), BTreeSet::new(), BTreeMap::new());
-        for platform in revert::platforms(past) {
-            let n_before = self.session.client.calls().list;
-            for row in self.session.client.list_jobs(Platform::as_str(platform)).await.map_err(read_failed)? {
-                customers.extend(row.get("customerId").and_then(Value::as_str).map(str::to_ascii_lowercase));
-                rows.extend(ListRow::read(&row));
-            }
-            let n_calls = self.session.client.calls().list.saturating_sub(n_before);
-            list_calls.insert(platform, usize::try_from(n_calls).unwrap_or(usize::MAX));
-        }
-        self.request.check_customer(&customers)?;
-        Ok(Lists { rows: Snapshot::new(rows).rows, customers, list_calls })
     }
 
     /// The jobs that the run wrote to, as they are now.
