@@ -7,11 +7,20 @@ use crate::render::text::clean;
 
 /// A command with the flags of this run that name the gateway, the configuration and the folders.
 pub(super) fn command(words: &str, common: &Common) -> String {
-    with_jobs(words, common, common.jobs.as_deref())
+    words.to_owned() + &flags(common)
+}
+
+/// Those flags alone, each after a blank.
+pub(super) fn flags(common: &Common) -> String {
+    flags_with(common, common.jobs.as_deref())
 }
 
 /// The same with another folder of manifests.
 pub(super) fn with_jobs(words: &str, common: &Common, jobs: Option<&Path>) -> String {
+    words.to_owned() + &flags_with(common, jobs)
+}
+
+fn flags_with(common: &Common, jobs: Option<&Path>) -> String {
     let path = |path: &Path| quoted(&path.to_string_lossy());
     let flags = [
         ("--gateway", common.gateway.as_deref().map(quoted)),
@@ -19,8 +28,7 @@ pub(super) fn with_jobs(words: &str, common: &Common, jobs: Option<&Path>) -> St
         ("--state-dir", common.state_dir.as_deref().map(path)),
         ("--jobs", jobs.map(path)),
     ];
-    let given = flags.into_iter().filter_map(|(flag, value)| Some(format!(" {flag} {}", value?)));
-    words.to_owned() + &given.collect::<String>()
+    flags.into_iter().filter_map(|(flag, value)| Some(format!(" {flag} {}", value?))).collect()
 }
 
 /// As a shell takes it for one word.

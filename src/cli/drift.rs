@@ -15,7 +15,7 @@ use super::planning::{Made, Request};
 use super::session::{Failure, Session};
 use super::settings::Settings;
 use super::why::Question;
-use super::{Exit, pretty, record};
+use super::{Exit, again, pretty, record};
 use crate::api::ReadApi;
 use crate::drift::seen::{Problem, Seen, Whose};
 use crate::drift::{self, DeclaredScript, EditedScripts, Facts, Report};
@@ -148,6 +148,7 @@ impl Run<'_> {
                     lists_unmanaged: self.args.unmanaged,
                     only_new: self.args.new_only,
                     shows_ignored: self.args.show_ignored && !made.plan.ignored.is_empty(),
+                    flags: &again::flags(self.request.common),
                 };
                 if self.args.show_scripts {
                     let texts = self.request.script_texts(made)?;

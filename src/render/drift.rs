@@ -33,6 +33,8 @@ pub struct Context<'a> {
     pub only_new: bool,
     /// Whether differences that rules leave alone are shown above.
     pub shows_ignored: bool,
+    /// What goes with the commands that are named, each flag after a blank: where this run was told to look.
+    pub flags: &'a str,
 }
 
 /// Renders a report: what drifted, what is resolved, what waits in Git, the summary last.
@@ -123,7 +125,8 @@ pub fn blame(job: &JobDrift<'_>, now: &Now) -> String {
 }
 
 /// What can be done about it, a sentence each: of members that differ, of jobs that wait for a decision, of scripts.
-pub fn next(report: &Report<'_>) -> Vec<String> {
+/// `flags` goes with each command.
+pub fn next(report: &Report<'_>, flags: &str) -> Vec<String> {
     let of = |kind: Kind| {
         let jobs = report.drifted.iter();
         jobs.flat_map(|job| job.differences.iter().map(move |d| (job.key.as_str(), d)))
@@ -140,11 +143,11 @@ pub fn next(report: &Report<'_>) -> Vec<String> {
             [(key, difference)] => ("the change", "it", format!("{key}{}", difference.path)),
             _ => ("a change", "one", format!("{key}/member")),
         };
-        let mut ways = vec![format!("`patchctl accept {key}` takes {what} into its manifest")];
+        let mut ways = vec![format!("`patchctl accept {key}{flags}` takes {what} into its manifest")];
         if members.iter().any(|(_, difference)| is(difference, Action::writes)) {
-            ways.push(format!("`patchctl apply --only {key}` puts {it} back"));
+            ways.push(format!("`patchctl apply --only {key}{flags}` puts {it} back"));
         }
-        ways.push(format!("`patchctl drift --why {member}` tells how {it} was judged"));
+        ways.push(format!("`patchctl drift --why {member}{flags}` tells how {it} was judged"));
         sentences.push(format!("Next: {}.", ways.join(", ")));
     }
     let is_held = |difference: &Difference<'_>| is(difference, |action| action == Action::Held);
@@ -161,7 +164,7 @@ pub fn next(report: &Report<'_>) -> Vec<String> {
     if report.count(Kind::Unverified) > 0 {
         let key = only_key(of(Kind::Unverified).map(|(key, _)| key));
         sentences.push(format!(
-            "For scripts in doubt: `patchctl apply --set-scripts {key}` sends those of Git again."
+            "For scripts in doubt: `patchctl apply --set-scripts {key}{flags}` sends those of Git again."
         ));
     }
     sentences
@@ -371,7 +374,7 @@ impl Drift<'_> {
                 "The API keeps only the last editor of a job: an earlier change to it may be somebody else's.",
             );
         }
-        next(report).iter().for_each(|sentence| say(&clean(sentence)));
+        next(report, self.context.flags).iter().for_each(|sentence| say(&clean(sentence)));
         let unmanaged = match report.unmanaged.as_ref().map_or(0, Vec::len) {
             0 => String::new(),
             n => {

@@ -365,8 +365,14 @@ fn edited_by_anna(server: &Server) {
 }
 
 /// What a run says, with a blank for each line break.
+/// What was said, without line breaks; and without the gateway's flag in the commands, which has another port each time.
 fn in_one_line(ran: &Ran) -> String {
-    ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ")
+    let words: Vec<&str> = ran.stdout.split_whitespace().collect();
+    let mut line = words.join(" ");
+    while let Some((before, after)) = line.split_once(" --gateway http://127.0.0.1:") {
+        line = before.to_owned() + after.trim_start_matches(|c: char| c.is_ascii_digit());
+    }
+    line
 }
 
 #[test]
@@ -417,6 +423,10 @@ fn what_is_next_names_the_key_the_decision_and_the_scripts() {
                 judged.";
     assert!(words.contains(next) && !words.contains("until somebody decides"), "{words}");
     repo.run_at(&server, &["drift", "--why", "servers/postDeployment/rebootCountdown/interval"]).ends(0);
+    // Whoever types what was printed looks where this run looked.
+    let elsewhere = in_one_line(&repo.run_at(&server, &["drift", "--jobs", "./jobs.d"]).ends(2));
+    assert!(elsewhere.contains("`patchctl accept servers --jobs ./jobs.d` takes"), "{elsewhere}");
+    assert!(elsewhere.contains("`patchctl apply --only servers --jobs ./jobs.d` puts"), "{elsewhere}");
 
     // A job that the console disabled is not enabled again by itself.
     repo.run_at(&server, &APPLY).ends(0);

@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use super::args::{Arguments, Common, ImportArgs, Output};
 use super::cost::{self, Progress};
+use super::lists::{self, Lists};
 use super::session::{Failure, Session};
 use super::settings::Settings;
 use super::{Exit, again, pretty};
@@ -112,15 +113,9 @@ impl Run<'_> {
 
     /// The rows of all jobs on the wanted platforms, and the subscription. The client leaves deleted ones out.
     async fn list<A: ReadApi>(&self, wanted: &Wanted, api: &A) -> Result<(Vec<ListRow>, String), Failure> {
-        let (mut rows, mut customers) = (Vec::new(), BTreeSet::new());
-        for platform in wanted.platforms() {
-            for row in api.list_jobs(platform.as_str()).await.map_err(|error| self.read_failed(&error))? {
-                customers.extend(customer_of(&row));
-                rows.extend(ListRow::read(&row));
-            }
-        }
+        let Lists { mut rows, customers, .. } =
+            lists::read(api, wanted.platforms()).await.map_err(|error| self.read_failed(&error))?;
         customers.iter().try_for_each(|customer| self.check_customer(customer))?;
-        let mut rows = Snapshot::new(rows).rows;
         // The scratch job of a probe is nobody's to manage; whose it is does not matter here.
         crate::probe::take_leftovers(&mut rows, &self.settings.owner);
         Ok((rows, customers.into_iter().collect::<Vec<_>>().join(",")))

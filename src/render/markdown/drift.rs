@@ -76,7 +76,8 @@ fn head(out: &mut String, report: &Report<'_>, context: Context<'_>, safe: &Safe
             "{new}. Gateway {gateway}. The API keeps only the last editor of a job: an earlier change to it may be \
              somebody else's.\n"
         ));
-        let next = next(report);
+        // Whoever reads it is not where this run was made.
+        let next = next(report, "");
         if !next.is_empty() {
             out.push_str(&format!("\n{}\n", next.join(" ")));
         }
