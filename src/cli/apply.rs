@@ -252,7 +252,7 @@ pub(super) async fn carry_out(
     }
     after.request.remember_applied(after.inventory, plan, &outcomes, after.head, *seen_at, ledger);
     let ids = after.inventory.filter(|_| after.writes_ids).map(|inventory| {
-        let ids = ids_to_write(inventory, bound, plan, &outcomes);
+        let ids = ids_to_write(inventory, bound, plan, &outcomes, ledger);
         write_ids(inventory, after.request.root(), &ids)
     });
     let (plan, outcomes) = with_gone(plan, outcomes, judged.gone);

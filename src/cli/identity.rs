@@ -23,14 +23,15 @@ use crate::normalise;
 use crate::plan::{
     self, Action, Binding, Builder, Change, DisabledBy, Left, Origin, Outcome, OutcomeKind, Plan, Remark,
 };
+use crate::render::text::count;
 use crate::snapshot::{Edit, ListRow};
 use crate::stamp::{self, Found};
 
 /// Remarks on the base that are shown; more of them say the same about more files.
 const MOST_BASE_NOTES: usize = 5;
 
-/// The most jobs that are read because they look like one that is to be made; there may be hundreds on a day when many
-/// manifests are new.
+/// The most jobs that are asked for because they look like one that is to be made; there may be hundreds on a day when
+/// many manifests are new. Beyond it the plan says so.
 const MOST_LOOK_ALIKES: usize = 30;
 
 /// What manifests are bound to.
@@ -42,7 +43,7 @@ pub(super) struct Identified {
     pub(super) findings: Diagnostics,
     /// Live jobs that manifests are about which are not selected.
     pub(super) others: BTreeSet<String>,
-    /// Keys that were bound to another job which is still there: the ledger keeps that one.
+    /// Keys that were bound to another job which is still there: the ledger keeps that one until somebody says which.
     moved: BTreeSet<String>,
 }
 
@@ -250,9 +251,17 @@ impl Request<'_> {
             .collect();
         let alike = builder.look_alikes(rows, &|id| managed.contains(id));
         let alike = alike.into_iter().filter(|(key, _)| !self.planning.allow_create.contains(key));
-        for (key, id) in alike.take(MOST_LOOK_ALIKES) {
+        let mut n_left = MOST_LOOK_ALIKES;
+        let (mut unread, mut keys) = (BTreeSet::new(), BTreeSet::new());
+        for (key, id) in alike {
             let Ok(at) = rows.binary_search_by(|row| row.id.cmp(&id)) else { continue };
             if !details.has(&id) && !details.missing(std::iter::once(id.clone()), rows).is_empty() {
+                if n_left == 0 {
+                    unread.insert(id);
+                    keys.insert(key);
+                    continue;
+                }
+                n_left -= 1;
                 let found = api.get_job(&id).await.map_err(read_failed)?;
                 details.put(&id, found.as_ref(), Some(&rows[at])).map_err(|error| spill_failed(&error))?;
             }
@@ -263,6 +272,18 @@ impl Request<'_> {
             {
                 builder.block_second(&key, &rows[at]);
             }
+        }
+        if !unread.is_empty() {
+            self.terminal.note(&format!(
+                "{} in no manifest may be {} under another name and {} not read, because too many look alike; with \
+                 --base REF, or the state folder of earlier runs, it is known which manifests are new",
+                count(unread.len(), "live job"),
+                match keys.first() {
+                    Some(key) if keys.len() == 1 => format!("that of `{key}`"),
+                    _ => format!("one of {} that are to be made", count(keys.len(), "job")),
+                },
+                if unread.len() == 1 { "was" } else { "were" },
+            ));
         }
         Ok(())
     }
@@ -275,9 +296,11 @@ impl Request<'_> {
         rows: &[ListRow],
         ledger: &mut Ledger,
     ) {
+        for key in &identified.moved {
+            ledger.contest(key);
+        }
         for (summary, binding) in selected.iter().zip(&identified.bindings) {
-            let row = binding.id().and_then(|id| row_of(rows, id));
-            if let Some(row) = row.filter(|_| !identified.moved.contains(&summary.key)) {
+            if let Some(row) = binding.id().and_then(|id| row_of(rows, id)) {
                 ledger.saw(&summary.key, row, summary.protect);
             }
         }
@@ -386,6 +409,7 @@ pub(super) fn ids_to_write(
     bound: &[(String, String)],
     plan: &Plan,
     outcomes: &[Outcome],
+    ledger: &Ledger,
 ) -> Vec<(String, String)> {
     let blocked: BTreeSet<&str> = plan
         .changes
@@ -404,6 +428,7 @@ pub(super) fn ids_to_write(
     let all: BTreeMap<String, String> = bound.iter().cloned().chain(created).collect();
     all.into_iter()
         .filter(|(key, _)| !blocked.contains(key.as_str()) && !say_theirs.contains(key.as_str()))
+        .filter(|(key, _)| !ledger.is_contested(key))
         .collect()
 }
 
@@ -496,16 +521,16 @@ fn jobs_of_others<'a>(
         return BTreeMap::new();
     }
     let keys: BTreeSet<&str> = selected.iter().map(|summary| summary.key.as_str()).collect();
-    let others = || inventory.summaries.iter().filter(|summary| !keys.contains(summary.key.as_str()));
-    let named: BTreeMap<_, &str> = others()
-        .filter(|summary| summary.id.is_none())
-        .filter_map(|summary| Some(((summary.name.as_deref()?, summary.platform()?), summary.key.as_str())))
-        .collect();
-    let by_id = others().filter_map(|summary| Some((summary.id.as_deref()?, summary.key.as_str())));
-    let by_name = rows
-        .iter()
-        .filter_map(|row| named.get(&(row.name.as_str(), row.platform?)).map(|key| (row.id.as_str(), *key)));
-    by_name.chain(by_id).collect()
+    let others: Vec<&Summary> =
+        inventory.summaries.iter().filter(|summary| !keys.contains(summary.key.as_str())).collect();
+    keys_of_jobs(&others, rows)
+}
+
+/// The live jobs that manifests are about, with their keys.
+pub(super) fn keys_of_jobs<'a>(manifests: &[&'a Summary], rows: &'a [ListRow]) -> BTreeMap<&'a str, &'a str> {
+    let identities: Vec<_> = manifests.iter().map(|summary| identity_of(summary)).collect();
+    let about = plan::about(&identities, rows);
+    about.into_iter().map(|(id, at)| (id, manifests[at].key.as_str())).collect()
 }
 
 /// A selection must not bind what a manifest outside of it is about.

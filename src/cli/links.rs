@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::identity::keys_of_jobs;
 use super::planning::{job, read_failed, spill_failed};
 use super::session::Failure;
 use crate::api::ReadApi;
@@ -181,27 +182,22 @@ impl<A: ReadApi> Look<'_, A> {
         parents: &BTreeSet<String>,
         details: &mut Details,
     ) -> Result<Vec<Dependent>, Failure> {
+        if parents.is_empty() {
+            return Ok(Vec::new());
+        }
+        // Also of manifests outside of the selection.
+        let all: Vec<&Summary> = self.inventory.summaries.iter().collect();
+        let keys = keys_of_jobs(&all, self.rows);
         let mut dependents = Vec::new();
         for row in self.rows {
             if row.linked_job_id.as_ref().is_some_and(|parent| parents.contains(parent))
                 && let Some(child) = self.read(&row.id, details).await?
             {
-                dependents.extend(Dependent::of(&row.id, self.key_of(row), &child));
+                let key = keys.get(row.id.as_str()).map(|key| (*key).to_owned());
+                dependents.extend(Dependent::of(&row.id, key, &child));
             }
         }
         Ok(dependents)
-    }
-
-    /// Key of the manifest that manages a job, also of one outside of the selection.
-    fn key_of(&self, row: &ListRow) -> Option<String> {
-        if let Some(key) = self.links.graph.by_id(&row.id).key {
-            return Some(key);
-        }
-        let is_about = |summary: &&Summary| match &summary.id {
-            Some(id) => *id == row.id,
-            None => summary.name.as_deref() == Some(&row.name) && summary.platform() == row.platform,
-        };
-        self.inventory.summaries.iter().find(is_about).map(|summary| summary.key.clone())
     }
 
     /// A job as it is remembered, if that is current, else as the API answers.

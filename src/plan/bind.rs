@@ -89,13 +89,7 @@ type Names<'a> = BTreeMap<(&'a str, Option<Platform>), (&'a str, Vec<&'a str>)>;
 
 /// Binds manifests by their identities alone, so that ten thousand of them need not be read in full.
 pub fn bind_plainly(identities: &[Identity<'_>], rows: &[ListRow]) -> Bound {
-    let mut names: Names<'_> = BTreeMap::new();
-    for row in rows {
-        names
-            .entry((&row.name, row.platform))
-            .and_modify(|(_, others)| others.push(&row.id))
-            .or_insert_with(|| (&row.id, Vec::new()));
-    }
+    let names = names(rows);
     let mut remarks = Vec::new();
     let mut bound: BTreeMap<&str, usize> = BTreeMap::new();
     let mut bindings = Vec::with_capacity(identities.len());
@@ -119,25 +113,54 @@ pub fn bind_plainly(identities: &[Identity<'_>], rows: &[ListRow]) -> Bound {
     Bound { bindings, remarks }
 }
 
+/// The live jobs that manifests are about, by the jobs' ids: each with the position of its manifest. Of jobs that nobody
+/// can tell apart by their name all count.
+///
+/// So a manifest may be about more than one job here, which it is bound to none of; whoever leaves alone what is
+/// another's leaves all of them alone.
+pub fn about<'a>(identities: &[Identity<'a>], rows: &'a [ListRow]) -> BTreeMap<&'a str, usize> {
+    let names = names(rows);
+    let jobs = identities.iter().enumerate();
+    jobs.flat_map(|(at, identity)| found(identity, &names).0.into_iter().map(move |id| (id, at))).collect()
+}
+
+fn names(rows: &[ListRow]) -> Names<'_> {
+    let mut names: Names<'_> = BTreeMap::new();
+    for row in rows {
+        names
+            .entry((&row.name, row.platform))
+            .and_modify(|(_, others)| others.push(&row.id))
+            .or_insert_with(|| (&row.id, Vec::new()));
+    }
+    names
+}
+
+/// The jobs that an identity finds, and whether by its previous name.
+fn found<'a>(identity: &Identity<'a>, names: &Names<'a>) -> (Vec<&'a str>, bool) {
+    if let Some(id) = identity.id {
+        return (vec![id], false);
+    }
+    for (name, is_previous) in [(identity.name, false), (identity.previous_name, true)] {
+        if let Some((first, others)) = name.and_then(|name| names.get(&(name, identity.platform))) {
+            return (std::iter::once(first).chain(others).copied().collect(), is_previous);
+        }
+    }
+    (Vec::new(), false)
+}
+
 fn find<'a>(
     manifest: usize,
     identity: &Identity<'a>,
     names: &Names<'a>,
     remarks: &mut Vec<Remark>,
 ) -> Option<&'a str> {
-    if identity.id.is_some() {
-        return identity.id;
+    let (ids, is_previous) = found(identity, names);
+    if let [id] = ids.as_slice() {
+        return Some(id);
     }
-    for (name, is_previous) in [(identity.name, false), (identity.previous_name, true)] {
-        let Some((first, others)) = name.and_then(|name| names.get(&(name, identity.platform))) else {
-            continue;
-        };
-        if others.is_empty() {
-            return Some(*first);
-        }
-        let ids = std::iter::once(first).chain(others).map(|id| (*id).to_owned()).collect();
+    if !ids.is_empty() {
+        let ids = ids.into_iter().map(str::to_owned).collect();
         remarks.push(Remark::Ambiguous { manifest, is_previous, ids });
-        return None;
     }
     None
 }
@@ -280,6 +303,23 @@ mod tests {
             &JOBS,
             &["1", "1"],
             &[shared("1")],
+        );
+    }
+
+    #[test]
+    fn what_others_are_about_is_told_by_id_name_and_previous_name() {
+        let about = |manifests: &[Identity<'_>], jobs: &[(&str, &str, &str)], expected: &[(&str, usize)]| {
+            assert_eq!(super::about(manifests, &rows(jobs)), expected.iter().copied().collect());
+        };
+        let renamed = identity(None, "Newest", Some("Old"));
+        about(&[identity(None, "New", None), renamed], &JOBS, &[("1", 0), ("2", 1)]);
+        // The name comes first, as in binding.
+        about(&[identity(None, "New", Some("Old"))], &JOBS, &[("1", 0)]);
+        about(&[identity(Some("9"), "New", Some("Old"))], &JOBS, &[("9", 0)]);
+        about(
+            &[identity(None, "A", None)],
+            &[("1", "A", "Windows"), ("2", "A", "Windows")],
+            &[("1", 0), ("2", 0)],
         );
     }
 

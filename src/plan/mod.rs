@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-pub use bind::{Binding, Bound, Identity, Remark, bind, bind_plainly};
+pub use bind::{Binding, Bound, Identity, Remark, about, bind, bind_plainly};
 pub use build::{Builder, Steps, build, build_with};
 pub use dependents::Dependent;
 pub use fill::filled;

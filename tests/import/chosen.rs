@@ -144,6 +144,31 @@ fn an_existing_file_is_left_alone_whatever_it_holds() {
 }
 
 #[test]
+fn a_job_that_is_to_be_renamed_has_its_manifest() {
+    let setting = Setting::of(vec![weekly(1, "Old", "Windows"), weekly(2, "Other", "Windows")]);
+    let renamed = |key: &str, name: &str| {
+        format!(
+            "apiVersion: patchctl/v1\nkind: DeploymentJob\nmetadata:\n  key: {key}\n  previousName: Old\nspec:\n  \
+             name: {name}\n  platform: Windows\n"
+        )
+    };
+    setting.put("jobs.d/renamed.yaml", &renamed("renamed", "New"));
+    let report = setting.json(&["import", "--all", "--dry-run"], 0);
+    assert_eq!(
+        (names_of(&report, "files"), names_of(&report, "skipped")),
+        (vec!["Other".to_owned()], vec!["Old".to_owned()])
+    );
+    // A manifest whose own name is there has left the former one behind.
+    setting.put("jobs.d/renamed.yaml", &renamed("renamed", "Other"));
+    let report = setting.json(&["import", "--all", "--dry-run"], 0);
+    assert_eq!(
+        (names_of(&report, "files"), names_of(&report, "skipped")),
+        (vec!["Old".to_owned()], vec!["Other".to_owned()])
+    );
+    setting.stop();
+}
+
+#[test]
 fn broken_manifests_stop_the_import_before_a_call() {
     let setting = Setting::of(vec![weekly(1, "Web", "Windows")]);
     setting.put("jobs.d/broken.yaml", "apiVersion: patchctl/v1\nkind: DeploymentJob\nmetadata: {key: A B}\n");

@@ -22,6 +22,8 @@ pub(super) struct Existing {
     by_id: BTreeMap<String, (String, String)>,
     /// Key and file of the manifest that is bound to this name, having no id.
     by_name: BTreeMap<(Platform, String), (String, String)>,
+    /// Key and file of the manifest that had this name before, with the name that it has now.
+    by_previous_name: BTreeMap<(Platform, String), (String, (String, String))>,
 }
 
 impl Existing {
@@ -86,9 +88,24 @@ impl Existing {
                     self.by_id.insert(id.clone(), named);
                 }
                 (None, Some(platform), Some(name)) => {
+                    if let Some(previous) = &manifest.previous_name {
+                        let renamed = (name.to_owned(), named.clone());
+                        self.by_previous_name.insert((platform, previous.clone()), renamed);
+                    }
                     self.by_name.insert((platform, name.to_owned()), named);
                 }
                 (None, _, _) => {}
+            }
+        }
+    }
+
+    /// Looks which manifests are still about the job of their previous name: those that no listed job has the name of.
+    pub(super) fn settle_renames(&mut self, rows: &[ListRow]) {
+        let names: BTreeSet<_> =
+            rows.iter().filter_map(|row| Some((row.platform?, row.name.as_str()))).collect();
+        for ((platform, previous), (name, named)) in std::mem::take(&mut self.by_previous_name) {
+            if !names.contains(&(platform, name.as_str())) {
+                self.by_name.entry((platform, previous)).or_insert(named);
             }
         }
     }

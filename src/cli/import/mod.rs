@@ -60,7 +60,7 @@ async fn import(arguments: &Arguments, args: &ImportArgs, terminal: &Terminal) -
         ));
     }
     let session = Session::log_in(&settings, &args.reading.connection, false, terminal).await?;
-    let run = Run { settings: &settings, args, terminal, existing: &existing, into: &into };
+    let mut run = Run { settings: &settings, args, terminal, existing, into: &into };
     let imported = run.import(&wanted, &session).await;
     let n_cached = imported.as_ref().map_or(0, |(_, n_cached)| *n_cached);
     if let Ok((report, _)) = &imported {
@@ -88,14 +88,15 @@ struct Run<'a> {
     settings: &'a Settings,
     args: &'a ImportArgs,
     terminal: &'a Terminal,
-    existing: &'a Existing,
+    existing: Existing,
     into: &'a Path,
 }
 
 impl Run<'_> {
-    async fn import(&self, wanted: &Wanted, session: &Session) -> Result<(Report, usize), Failure> {
+    async fn import(&mut self, wanted: &Wanted, session: &Session) -> Result<(Report, usize), Failure> {
         let (rows, customer) = self.list(wanted, &session.client).await?;
         wanted.check(&rows)?;
+        self.existing.settle_renames(&rows);
         let mut report = Report { dry_run: self.args.dry_run, ..Report::default() };
         let mut ids = Vec::new();
         for row in rows.iter().filter(|row| wanted.has(row)) {
