@@ -12,13 +12,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::bindings::{Bindings, BoundJob, Lesson, Overtaken, ScriptDoubt, SentCreate, second};
+use crate::files::{self, Readers};
 use crate::fingerprint;
 use crate::job::Platform;
 use crate::plan::{DisabledBy, Left};
@@ -338,12 +339,8 @@ impl Ledger {
         for lesson in &self.lessons {
             known.learn(lesson);
         }
-        let mut file = tempfile::NamedTempFile::new_in(&folder)?;
-        file.write_all(serde_json::to_string_pretty(&stored)?.as_bytes())?;
-        file.write_all(b"\n")?;
         // A create is sent on the word of this file.
-        file.as_file().sync_all()?;
-        file.persist(&self.path)?;
+        files::put(&self.path, (serde_json::to_string_pretty(&stored)? + "\n").as_bytes(), Readers::Owner)?;
         self.lessons.clear();
         self.is_reset = false;
         Ok(())

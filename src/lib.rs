@@ -46,6 +46,7 @@ pub mod apply;
 pub mod base;
 pub mod cli;
 pub mod details;
+pub mod files;
 pub mod inventory;
 pub mod journal;
 pub mod ledger;

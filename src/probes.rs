@@ -5,12 +5,13 @@
 //! One small file for each gateway. It is no cache, so `--no-cache` does not concern it; deleting it costs one probe,
 //! and never leaves a scratch job unknown: those are found by their names (see [`crate::probe`]).
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::api::UpdatesKnown;
+use crate::files::{self, Readers};
 use crate::fingerprint;
 use crate::job::Platform;
 use crate::patch::Envelope;
@@ -157,14 +158,13 @@ impl Probes {
         if !self.is_changed {
             return Ok(());
         }
-        let folder = self.path.parent().unwrap_or(Path::new(".")).to_path_buf();
-        std::fs::create_dir_all(&folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(&folder)?;
-        file.write_all(serde_json::to_string_pretty(&self.stored)?.as_bytes())?;
-        file.write_all(b"\n")?;
+        std::fs::create_dir_all(self.path.parent().unwrap_or(Path::new(".")))?;
         // A scratch job is sent on the word of this file.
-        file.as_file().sync_all()?;
-        file.persist(&self.path)?;
+        files::put(
+            &self.path,
+            (serde_json::to_string_pretty(&self.stored)? + "\n").as_bytes(),
+            Readers::Owner,
+        )?;
         self.is_changed = false;
         Ok(())
     }

@@ -13,12 +13,13 @@ use super::cost;
 use super::planning::{Made, Request, spill_failed};
 use super::session::{Failure, Session};
 use super::settings::Settings;
-use super::write_ids::{MARK, replace};
+use super::write_ids::MARK;
 use super::{Exit, pretty, record, show};
 use crate::accept::{self, Context, Job, Target, TargetError, Wish};
 use crate::api::ReadApi;
 use crate::diagnostic::Diagnostic;
 use crate::diff::FieldChange;
+use crate::files;
 use crate::import::Known;
 use crate::inventory::Inventory;
 use crate::job::nearest;
@@ -419,7 +420,8 @@ impl Run<'_> {
         let written = match load::read_manifest(path, &self.settings.root, shown) {
             Ok(now) if now == *bytes => {
                 let mark = if bytes.starts_with(MARK) { MARK } else { &[] };
-                replace(path, &[mark, file.after.as_bytes()].concat()).map_err(|error| error.to_string())
+                files::replace(path, &[mark, file.after.as_bytes()].concat())
+                    .map_err(|error| error.to_string())
             }
             Ok(_) => Err("it changed while this run went on".to_owned()),
             Err(finding) => Err(finding.message),

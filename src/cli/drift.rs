@@ -5,7 +5,7 @@
 
 //! `patchctl drift`: shows who changed what in the live jobs; is never given a way to write.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::args::{Arguments, Output, PlanningArgs};
@@ -20,6 +20,7 @@ use crate::api::ReadApi;
 use crate::drift::seen::{Problem, Seen, Whose};
 use crate::drift::{self, DeclaredScript, EditedScripts, Facts, Report};
 use crate::elements;
+use crate::files::{self, Readers};
 use crate::fingerprint;
 use crate::inventory::Inventory;
 use crate::plan::{self, Action};
@@ -336,19 +337,13 @@ impl Memory {
 
     /// Writes the file whole or not at all, for its owner's eyes only.
     fn write(&self, seen: &Seen) -> io::Result<()> {
-        let folder =
-            self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if !self.is_named {
-            std::fs::create_dir_all(folder)?;
+            std::fs::create_dir_all(self.path.parent().unwrap_or(Path::new(".")))?;
         }
         let text = seen.text();
         if std::fs::read(&self.path).is_ok_and(|former| former == text.as_bytes()) {
             return Ok(());
         }
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(&self.path)?;
-        Ok(())
+        files::put(&self.path, text.as_bytes(), Readers::Owner)
     }
 }

@@ -3,11 +3,12 @@
 //! The record's file: read before planning, written after an apply.
 
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::session::Failure;
 use super::settings::Settings;
+use crate::files::{self, Readers};
 use crate::plan::{self, Action, Outcome, OutcomeKind, Plan};
 use crate::record::Record;
 use crate::snapshot::LiveJob;
@@ -78,32 +79,11 @@ pub(super) fn keep(settings: &Settings, plan: &Plan, outcomes: &[Outcome], termi
             (_, _, _) => {}
         }
     }
-    match write(path, &record.text(&settings.owner)) {
+    // A committed file is for everybody who may read the repository.
+    let folder = std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")));
+    let text = record.text(&settings.owner);
+    match folder.and_then(|()| files::put(path, text.as_bytes(), Readers::Everybody)) {
         Ok(()) => terminal.note(&format!("`{shown}` says what was applied now; commit it")),
         Err(error) => terminal.note(&format!("the record `{shown}` could not be written: {error}")),
     }
-}
-
-/// Writes a file whole or not at all.
-fn write(path: &Path, text: &str) -> std::io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
-    let mut file = builder().tempfile_in(folder)?;
-    file.write_all(text.as_bytes())?;
-    file.persist(path)?;
-    Ok(())
-}
-
-/// A committed file is for everybody who may read the repository.
-#[cfg(unix)]
-fn builder<'a>() -> tempfile::Builder<'a, 'a> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mut builder = tempfile::Builder::new();
-    builder.permissions(std::fs::Permissions::from_mode(0o644));
-    builder
-}
-
-#[cfg(not(unix))]
-fn builder<'a>() -> tempfile::Builder<'a, 'a> {
-    tempfile::Builder::new()
 }

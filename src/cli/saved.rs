@@ -6,7 +6,6 @@
 //! Saved plans as files: `plan --out FILE`, `apply --plan FILE` and `--expect`. What they mean is [`crate::saved`].
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -17,6 +16,7 @@ use super::session::{Failure, Session};
 use super::settings::Settings;
 use crate::api::ReadApi;
 use crate::config::Updates;
+use crate::files::{self, Readers};
 use crate::inventory::Inventory;
 use crate::plan::{Action, Guard, Plan, Prune};
 use crate::render::text::{clean, count};
@@ -66,21 +66,11 @@ pub(super) fn save(
             options: options(common, planning),
         },
     );
-    write(path, &document.text()).map_err(|error| {
+    files::put(path, document.text().as_bytes(), Readers::Owner).map_err(|error| {
         let message = format!("the plan could not be saved as `{}`", path.display());
         let help = "--out names a file in a folder that is there; nothing was changed";
         Failure::Error(vec![message, error.to_string()], Some(help.to_owned()))
     })
-}
-
-fn write(path: &Path, text: &str) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Temporary files are made for their owner only, and stay so.
-    let mut file = tempfile::Builder::new().prefix(".patchctl-plan-").tempfile_in(folder)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
 }
 
 /// A saved plan that is to be carried out, with the flags that it was made with.

@@ -1,17 +1,15 @@
-#![expect(clippy::disallowed_methods, reason = "this module writes into manifests")]
-
 //! `apply --write-ids`: the ids of live jobs into the manifests that they belong to.
 //!
 //! A file is written whole and at once, with its permissions, or left as it is with the reason. What is put where is
 //! the business of `edit`.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use crate::edit;
+use crate::files;
 use crate::inventory::Inventory;
 use crate::load;
 use crate::yaml;
@@ -66,21 +64,7 @@ fn write_file(
     let Some(text) = edit::with_ids(&file, ids).map_err(|refusal| refusal.to_string())? else {
         return Ok(false);
     };
-    replace(path, &[mark, text.as_bytes()].concat()).map(|()| true).map_err(|error| error.to_string())
-}
-
-/// Puts a file in the place of another one, whole and at once; a link stays a link.
-pub(super) fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    let path = std::fs::canonicalize(path)?;
-    let permissions = std::fs::metadata(&path)?.permissions();
-    if permissions.readonly() {
-        return Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, "it is read-only"));
-    }
-    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
-    file.write_all(content)?;
-    file.as_file().set_permissions(permissions)?;
-    file.persist(&path)?;
-    Ok(())
+    files::replace(path, &[mark, text.as_bytes()].concat()).map(|()| true).map_err(|error| error.to_string())
 }
 
 impl WrittenIds {
