@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "people are told by the wall clock when a wait ends")]
+
 //! The one gate through which every request passes: when one call is told to wait, all wait.
 //!
 //! It holds how long the gateway is closed, how much of the wait budget is used, and how many requests may be in
@@ -5,8 +7,6 @@
 //!
 //! Invariants: a wait is charged to the budget once, however many calls sit it out, and only if one does; nobody
 //! starts a wait that the budget does not cover to its end; there is always room for at least one call.
-
-#![expect(clippy::disallowed_methods, reason = "people are told by the wall clock when a wait ends")]
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

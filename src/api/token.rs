@@ -1,8 +1,8 @@
+#![expect(clippy::disallowed_methods, reason = "the end of a token's life is given as a wall-clock time")]
+
 //! The token: got once, kept for its life, and renewed once for all calls in flight when the gateway refuses it.
 //!
 //! It is kept in memory only. A refused login is remembered and never tried a second time: accounts get locked.
-
-#![expect(clippy::disallowed_methods, reason = "the end of a token's life is given as a wall-clock time")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

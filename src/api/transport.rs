@@ -1,9 +1,9 @@
-//! One request out, one whole answer in: TLS, proxies, size limits and time-outs. It repeats and decides nothing.
-
 #![expect(
     clippy::disallowed_methods,
     reason = "the transport is given rate limits relative to the wall clock"
 )]
+
+//! One request out, one whole answer in: TLS, proxies, size limits and time-outs. It repeats and decides nothing.
 
 use std::error::Error as StdError;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -218,7 +218,7 @@ pub fn chain(error: &dyn std::error::Error) -> Vec<String> {
     lines
 }
 
-/// Where the marker of a deleted job says when, if it does.
+/// Whether the marker of a deleted job says when it was deleted.
 fn is_deleted(job: &Value) -> bool {
     job.pointer("/deletedBy/date").is_some_and(|date| !date.is_null())
 }

@@ -255,7 +255,7 @@ impl Request<'_> {
         let (mut unread, mut keys) = (BTreeSet::new(), BTreeSet::new());
         for (key, id) in alike {
             let Ok(at) = rows.binary_search_by(|row| row.id.cmp(&id)) else { continue };
-            if !details.has(&id) && !details.missing(std::iter::once(id.clone()), rows).is_empty() {
+            if !details.is_known(&id) && !details.missing(std::iter::once(id.clone()), rows).is_empty() {
                 if n_left == 0 {
                     unread.insert(id);
                     keys.insert(key);

@@ -195,7 +195,7 @@ impl Request<'_> {
         details: &mut Details,
         api: &A,
     ) -> Result<(), Failure> {
-        let unread = ids.into_iter().filter(|id| !details.has(id));
+        let unread = ids.into_iter().filter(|id| !details.is_known(id));
         let missing = details.missing(unread.collect::<Vec<_>>().into_iter(), look.rows);
         if missing.is_empty() {
             return Ok(());

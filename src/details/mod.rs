@@ -265,11 +265,6 @@ impl Details {
         ask
     }
 
-    /// Whether this run has the job already, or knows that it is not there.
-    pub fn has(&self, id: &str) -> bool {
-        self.entries.contains_key(id)
-    }
-
     /// Keeps the answer to a read; `None` where the API does not know the job.
     ///
     /// # Errors
@@ -352,7 +347,7 @@ impl Details {
         }
     }
 
-    /// Whether the job was looked for in this run.
+    /// Whether this run has the job already, or knows that it is not there.
     pub fn is_known(&self, id: &str) -> bool {
         self.entries.contains_key(id)
     }

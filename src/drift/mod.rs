@@ -1,8 +1,8 @@
 //! Drift: a plan looked at from the other side, as what became of the live jobs since Git last had its way.
 //!
-//! Pure: a plan, the rows of the lists and what else is known go in, a [`Report`] comes out. It makes no differences
-//! of its own; it says of those in the plan which were made live, which Git made and has not applied, and what can not
-//! be told. It never reads a clock: what was seen before is [`seen`], and ages are the renderer's business.
+//! Pure: a plan, the rows of the lists and what else is known go in, a [`Report`] comes out. It compares nothing by
+//! itself: it says of the differences in the plan which were made live, which Git made and has not applied, and what can
+//! not be told, and adds the scripts that somebody may have replaced. It never reads a clock: what was seen before is [`seen`], and ages are the renderer's business.
 
 pub mod seen;
 
