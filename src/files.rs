@@ -1,9 +1,18 @@
 #![expect(clippy::disallowed_methods, reason = "this module writes files")]
 
-//! Files that come into the place of others whole and at once, and are on disk before anybody counts on them.
+//! Files that several runs may write: they come into the place of others whole and at once, are on disk before anybody
+//! counts on them, and there are locks.
 
+use std::fs::{File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::Path;
+use std::time::Duration;
+
+/// How often the lock is tried for, 20 ms apart: two seconds. It is held for one reading and one writing of a file.
+const MOST_TRIES: u32 = 100;
+
+/// How long between two tries.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Who may read a file that is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +45,26 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     write(&path, content, &|file| file.set_permissions(permissions.clone()))
 }
 
-fn write(path: &Path, content: &[u8], permit: &dyn Fn(&std::fs::File) -> io::Result<()>) -> io::Result<()> {
+/// Takes the lock that stands beside a file which several runs write; the system gives it back when the result is
+/// dropped, also by the end of the process.
+///
+/// # Errors
+/// Where another run keeps it for two seconds, or the lock can not be made.
+pub fn lock(path: &Path) -> io::Result<File> {
+    let lock = File::create(path)?;
+    for _ in 0..MOST_TRIES {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+            // A file system without locks; the file is replaced whole all the same.
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => return Ok(lock),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::WouldBlock, "another run is writing it"))
+}
+
+fn write(path: &Path, content: &[u8], permit: &dyn Fn(&File) -> io::Result<()>) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // Hidden, so that no walk over manifests takes it for one. It is made for its owner's eyes only.
     let mut file = tempfile::Builder::new().prefix(".patchctl-").tempfile_in(folder)?;
@@ -48,7 +76,7 @@ fn write(path: &Path, content: &[u8], permit: &dyn Fn(&std::fs::File) -> io::Res
 }
 
 #[cfg(unix)]
-fn permit(file: &std::fs::File, readers: Readers) -> io::Result<()> {
+fn permit(file: &File, readers: Readers) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = match readers {
         Readers::Owner => 0o600,
@@ -58,7 +86,7 @@ fn permit(file: &std::fs::File, readers: Readers) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn permit(_: &std::fs::File, _: Readers) -> io::Result<()> {
+fn permit(_: &File, _: Readers) -> io::Result<()> {
     Ok(())
 }
 

@@ -11,10 +11,8 @@
 //! lose nothing of each other.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,9 +25,6 @@ use crate::snapshot::ListRow;
 
 /// Version of the file; one of another version is put aside.
 const FORMAT: u32 = 1;
-
-/// How often the lock is tried for, 20 ms apart: two seconds. It is held for one reading and one writing of a file.
-const MOST_TRIES: u32 = 100;
 
 /// What stands in the file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -112,10 +107,7 @@ impl Ledger {
             Err(error) => error.to_string(),
         };
         // Under the lock only, so that nothing is put aside which another run has just mended.
-        if !is_locked
-            && let Ok(lock) = File::create(self.path.with_extension("lock"))
-            && take(&lock).is_ok()
-        {
+        if !is_locked && let Ok(_lock) = files::lock(&self.path.with_extension("lock")) {
             return self.read(true);
         }
         let aside =
@@ -321,8 +313,7 @@ impl Ledger {
             return Ok(());
         }
         std::fs::create_dir_all(&folder)?;
-        let lock = File::create(self.path.with_extension("lock"))?;
-        take(&lock)?;
+        let _lock = files::lock(&self.path.with_extension("lock"))?;
         let mut stored = if self.is_reset { self.empty.clone() } else { self.read(true) };
         if self.customer.is_empty()
             && let [only] = stored.subscriptions.keys().collect::<Vec<_>>().as_slice()
@@ -401,22 +392,6 @@ fn parse(bytes: &[u8], expected: &Stored) -> Result<Stored, String> {
         return Err("is damaged".to_owned());
     }
     Ok(stored)
-}
-
-/// Takes the lock; the system gives it back when the file is closed, also by the end of the process.
-fn take(lock: &File) -> io::Result<()> {
-    for _ in 0..MOST_TRIES {
-        match lock.try_lock() {
-            Ok(()) => return Ok(()),
-            Err(std::fs::TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
-            // A file system without locks; the file is replaced whole all the same.
-            Err(std::fs::TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
-                return Ok(());
-            }
-            Err(std::fs::TryLockError::Error(error)) => return Err(error),
-        }
-    }
-    Err(io::Error::new(io::ErrorKind::WouldBlock, "another run is writing it"))
 }
 
 #[cfg(test)]

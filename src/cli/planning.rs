@@ -180,7 +180,11 @@ impl Request<'_> {
     pub(super) fn take_inventory(&self) -> Result<Inventory, Failure> {
         let shown = |path: &Path| self.settings.shown(path);
         let memo = self.memo().filter(|_| !self.planning.reading.refresh);
-        let inventory = Inventory::take(self.sources(&shown), memo.as_deref()).map_err(Failure::Findings)?;
+        let mut inventory =
+            Inventory::take(self.sources(&shown), memo.as_deref()).map_err(Failure::Findings)?;
+        if let Some(note) = inventory.note.take() {
+            self.terminal.note(&note);
+        }
         self.selection(&inventory)?;
         self.check_names(&inventory)?;
         if !inventory.warnings.is_empty() {

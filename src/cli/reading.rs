@@ -99,8 +99,7 @@ impl Request<'_> {
         identified.select(&all, selected);
         let bindings = &identified.bindings;
         let now = jiff::Timestamp::now().as_millisecond();
-        let mut details = Details::open(&self.cache_folder(), identity, &customer, self.cache_use(), now)
-            .map_err(|error| spill_failed(&error))?;
+        let mut details = Details::open(&self.cache_folder(), identity, &customer, self.cache_use(), now);
         if let Some(note) = details.note.take() {
             self.terminal.note(&note);
         }

@@ -7,23 +7,26 @@
 //! a convenience: without it, or with a damaged one, the result is the same and costs more calls. It never decides
 //! anything about a job, and `apply` never trusts it: it reads every job afresh before it writes to it.
 
+mod spill;
+mod store;
+
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use self::spill::Spill;
+use self::store::{After, Meta, Store, Whose};
+use crate::files;
 use crate::fingerprint;
 use crate::lean::Lean;
 use crate::plan::StampCounts;
+use crate::render::text::count;
 use crate::snapshot::{ListRow, LiveJob, updated_at};
 use crate::stamp::Found;
-
-/// Version of the cache file; another one is ignored.
-const FORMAT: u32 = 1;
 
 /// Age after which an entry is read again although its row says that nothing changed, in milliseconds: a day.
 ///
@@ -36,57 +39,14 @@ const OLD_MS: i64 = 24 * 60 * 60 * 1000;
 /// over thousands of jobs expensive again.
 const MOST_AGED_READS: usize = 20;
 
-/// Bodies are written in pieces of this size: with smaller ones most of the time goes into beginnings of pages.
-const BUFFER_BYTES: usize = 256 << 10;
-
-/// First line of a cache file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Header {
-    patchctl_cache: u32,
-    gateway: String,
-    customer: String,
-    entries: usize,
-}
-
-/// What is remembered of one job beside its body.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Meta {
-    id: String,
-    /// Digest of the list row that was seen with it; `None` where no row was seen that belongs to it.
-    row: Option<String>,
-    /// Why it was read. After a write of ours no row was seen, and the next one that has its date and status belongs
-    /// to it.
-    after: After,
-    /// The job's status, which may move without the date.
-    status: Option<String>,
-    /// `updatedBy.date` of the body.
-    updated: Option<i64>,
-    /// When the body was read, milliseconds since 1970-01-01 UTC.
-    read: i64,
-    /// What stood at the end of the description, as text.
-    stamp: Option<String>,
-    /// Digest of the body's bytes: a damaged body is noticed.
-    sha: String,
-    offset: u64,
-    bytes: usize,
-}
-
-/// What went before the reading of a body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum After {
-    /// Nothing of ours.
-    Nothing,
-    /// A change of ours.
-    Change,
-    /// We made the job: a row that says that nobody changed it since is a row of this very body.
-    Creation,
-}
-
 /// Where the bytes of a body are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Where {
+    /// In the cache as it was when the run began.
     Cache,
+    /// In the cache that another run wrote since.
+    Newer,
+    /// In what this run read itself.
     Spill,
 }
 
@@ -126,14 +86,11 @@ impl Body {
 pub struct Details {
     /// Where the cache is, unless there is none.
     path: Option<PathBuf>,
-    header: Header,
-    cached: BTreeMap<String, Meta>,
-    cache_file: Option<(File, u64)>,
+    whose: Whose,
+    cache: Option<Store>,
+    newer: Option<Store>,
     entries: BTreeMap<String, Option<(Meta, Where)>>,
-    spill: BufWriter<File>,
-    spilled: u64,
-    /// Whether the spill was read, so that its end has to be looked for before the next write.
-    spill_was_read: bool,
+    spill: Spill,
     changed: bool,
     reads_cache: bool,
     now: i64,
@@ -153,71 +110,39 @@ pub enum CacheUse {
 }
 
 impl Details {
-    /// Opens the cache of a gateway and a subscription; `now` is in milliseconds since 1970-01-01 UTC.
-    ///
-    /// # Errors
-    /// Where not even a temporary file can be made; a cache that can not be used is a note.
-    pub fn open(folder: &Path, gateway: &str, customer: &str, cache: CacheUse, now: i64) -> io::Result<Self> {
-        let header = Header {
-            patchctl_cache: FORMAT,
-            gateway: gateway.to_owned(),
-            customer: customer.to_owned(),
-            entries: 0,
-        };
+    /// Opens the cache of a gateway and a subscription; `now` is in milliseconds since 1970-01-01 UTC. A cache that can
+    /// not be used is a note.
+    pub fn open(folder: &Path, gateway: &str, customer: &str, cache: CacheUse, now: i64) -> Self {
         let name = fingerprint::short(&serde_json::json!([gateway, customer]));
-        let path = (cache != CacheUse::None).then(|| folder.join(format!("{name}.cache")));
         let mut details = Self {
-            path,
-            header,
-            cached: BTreeMap::new(),
-            cache_file: None,
+            path: (cache != CacheUse::None).then(|| folder.join(format!("{name}.cache"))),
+            whose: Whose { gateway: gateway.to_owned(), customer: customer.to_owned() },
+            cache: None,
+            newer: None,
             entries: BTreeMap::new(),
-            spill: BufWriter::with_capacity(BUFFER_BYTES, tempfile::tempfile()?),
-            spilled: 0,
-            spill_was_read: false,
+            spill: Spill::default(),
             changed: false,
             reads_cache: cache == CacheUse::Full,
             now,
             note: None,
         };
         // Entries of other jobs are kept also where this run asks for everything anew.
-        if let Some(path) = details.path.clone() {
-            match details.read_cache(&path) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => {
-                    details.cached.clear();
-                    details.note = Some(format!("the cache `{}` is not used: {error}", path.display()));
+        let Some(path) = &details.path else { return details };
+        match Store::open(path, &details.whose) {
+            Ok(store) => {
+                if store.n_lost > 0 {
+                    let jobs = count(store.n_lost, "job");
+                    details.note =
+                        Some(format!("the cache `{}` is cut short: {jobs} are lost", path.display()));
                 }
+                details.cache = Some(store);
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                details.note = Some(format!("the cache `{}` is not used: {error}", path.display()));
             }
         }
-        Ok(details)
-    }
-
-    fn read_cache(&mut self, path: &Path) -> io::Result<()> {
-        let mut reader = BufReader::new(File::open(path)?);
-        let mut line = String::new();
-        let mut next = |reader: &mut BufReader<File>| -> io::Result<String> {
-            line.clear();
-            if reader.read_line(&mut line)? == 0 {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "it ends too early"));
-            }
-            Ok(line.clone())
-        };
-        let damaged = |_| io::Error::new(io::ErrorKind::InvalidData, "it is damaged or of another version");
-        let header: Header = serde_json::from_str(&next(&mut reader)?).map_err(damaged)?;
-        if (header.patchctl_cache, &header.gateway, &header.customer)
-            != (FORMAT, &self.header.gateway, &self.header.customer)
-        {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is of another version or gateway"));
-        }
-        for _ in 0..header.entries {
-            let meta: Meta = serde_json::from_str(&next(&mut reader)?).map_err(damaged)?;
-            self.cached.insert(meta.id.clone(), meta);
-        }
-        let start = reader.stream_position()?;
-        self.cache_file = Some((reader.into_inner(), start));
-        Ok(())
+        details
     }
 
     /// When the body of this run that was read longest ago was read, in milliseconds since 1970-01-01 UTC; `None` where
@@ -228,18 +153,17 @@ impl Details {
 
     /// What is remembered, for `doctor`; changes nothing.
     pub fn summary(&self) -> CacheSummary {
-        let expected = self.cache_file.as_ref().map(|(_, start)| {
-            let end = |meta: &Meta| start.saturating_add(meta.offset).saturating_add(meta.bytes as u64);
-            self.cached.values().map(end).max().unwrap_or(*start)
-        });
-        let found = self.cache_file.as_ref().and_then(|(file, _)| Some(file.metadata().ok()?.len()));
         CacheSummary {
             path: self.path.clone(),
-            n_jobs: self.cached.len(),
-            oldest_ms: self.cached.values().map(|meta| self.now.saturating_sub(meta.read)).max(),
-            bytes: found,
-            is_whole: found.is_none_or(|found| Some(found) == expected),
+            n_jobs: self.cached().count(),
+            oldest_ms: self.cached().map(|meta| self.now.saturating_sub(meta.read)).max(),
+            bytes: self.cache.as_ref().and_then(Store::n_bytes),
         }
+    }
+
+    /// What was remembered when the run began.
+    fn cached(&self) -> impl Iterator<Item = &Meta> {
+        self.cache.iter().flat_map(|store| store.jobs.values())
     }
 
     /// Settles which of the bound jobs must be asked for; the others are taken from the cache.
@@ -248,7 +172,8 @@ impl Details {
         let mut ask = Vec::new();
         let mut old = Vec::new();
         for id in bound {
-            match (self.cached.get(&id), rows.get(id.as_str())) {
+            let cached = self.cache.as_ref().and_then(|store| store.jobs.get(&id));
+            match (cached, rows.get(id.as_str())) {
                 (Some(meta), Some(row)) if self.reads_cache && is_current(meta, row) => {
                     let meta = Meta { row: Some(row.digest.clone()), ..meta.clone() };
                     if self.now.saturating_sub(meta.read) > OLD_MS {
@@ -302,6 +227,7 @@ impl Details {
             self.entries.insert(id.to_owned(), None);
             return Ok(());
         };
+        let offset = self.spill.push(&json)?;
         let meta = Meta {
             id: id.to_owned(),
             row: row.filter(|row| row.updated_at == updated).map(|row| row.digest.clone()),
@@ -311,14 +237,9 @@ impl Details {
             read: self.now,
             stamp,
             sha,
-            offset: self.spilled,
+            offset,
             bytes: json.len(),
         };
-        if std::mem::take(&mut self.spill_was_read) {
-            self.spill.seek(SeekFrom::Start(self.spilled))?;
-        }
-        self.spill.write_all(&json)?;
-        self.spilled += json.len() as u64;
         self.changed = true;
         self.entries.insert(id.to_owned(), Some((meta, Where::Spill)));
         Ok(())
@@ -389,37 +310,33 @@ impl Details {
 
     /// The file that bodies are in, set to where one of them begins.
     fn file_at(&mut self, place: Where, offset: u64) -> io::Result<&mut File> {
-        let (file, start) = match (place, &mut self.cache_file) {
-            (Where::Spill, _) => {
-                self.spill.flush()?;
-                self.spill_was_read = true;
-                (self.spill.get_mut(), 0)
-            }
-            (Where::Cache, Some((file, start))) => (file, *start),
-            (Where::Cache, None) => return Err(damaged_job()),
+        let store = match place {
+            Where::Spill => return self.spill.at(offset),
+            Where::Cache => &mut self.cache,
+            Where::Newer => &mut self.newer,
         };
-        // The numbers of a cache are what somebody wrote into a file.
-        file.seek(SeekFrom::Start(start.checked_add(offset).ok_or_else(damaged_job)?))?;
-        Ok(file)
+        store.as_mut().ok_or_else(damaged_job)?.at(offset)
     }
 
     /// Writes the cache anew, whole and at once, if anything was read in this run.
     ///
-    /// Jobs that this run was not about keep their entries, so that a run over a selection forgets nothing. A body
-    /// that is damaged is forgotten: it would be asked for again anyway, and must not keep the others from being
-    /// remembered.
+    /// Jobs that this run was not about keep their entries, so that a run over a selection forgets nothing, and nothing
+    /// of what another run read meanwhile. A body that is damaged is forgotten: it would be asked for again anyway, and
+    /// must not keep the others from being remembered.
     ///
     /// # Errors
     /// Where it can not be written; nothing of the former cache is lost then.
     pub fn save(&mut self) -> io::Result<()> {
         let Some(path) = self.path.clone().filter(|_| self.changed) else { return Ok(()) };
-        let folder = path.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder)?;
+        std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+        let _lock = files::lock(&path.with_extension("lock"))?;
+        self.newer = Store::open(&path, &self.whose).ok();
         let mut wanted: Vec<(Meta, Where)> = self
-            .cached
-            .values()
+            .newer
+            .iter()
+            .flat_map(|store| store.jobs.values())
             .filter(|meta| !self.entries.contains_key(&meta.id))
-            .map(|meta| (meta.clone(), Where::Cache))
+            .map(|meta| (meta.clone(), Where::Newer))
             .collect();
         // A body that is newer or older than its row must not stay: the next run could not tell.
         wanted.extend(
@@ -429,41 +346,36 @@ impl Details {
                 .filter(|(meta, _)| meta.row.is_some() || meta.after != After::Nothing)
                 .cloned(),
         );
-        // Before anything is written, because the header and the offsets count what follows.
+        // Before anything is written, because the lines and the offsets count what follows.
         // What this run wrote itself is as it was written.
         wanted.retain(|(meta, place)| *place == Where::Spill || self.body(meta, *place).is_ok());
         // Bodies that lie behind one another go over in one piece.
-        wanted.sort_by_key(|(meta, place)| (*place == Where::Spill, meta.offset));
+        wanted.sort_by_key(|(meta, place)| (*place, meta.offset));
         let mut offset = 0;
-        let mut lines = String::new();
+        let mut jobs = Vec::with_capacity(wanted.len());
         let mut pieces: Vec<(Where, u64, u64)> = Vec::new();
-        for (meta, place) in &wanted {
-            let moved = Meta { offset, ..meta.clone() };
-            lines.push_str(&serde_json::to_string(&moved)?);
-            lines.push('\n');
+        for (meta, place) in wanted {
             let n_bytes = meta.bytes as u64;
-            offset += n_bytes;
             match pieces.last_mut() {
-                Some((last, start, length)) if last == place && *start + *length == meta.offset => {
+                Some((last, start, length)) if *last == place && *start + *length == meta.offset => {
                     *length += n_bytes;
                 }
-                _ => pieces.push((*place, meta.offset, n_bytes)),
+                _ => pieces.push((place, meta.offset, n_bytes)),
             }
+            jobs.push(Meta { offset, ..meta });
+            offset += n_bytes;
         }
-        let header = Header { entries: wanted.len(), ..self.header.clone() };
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        let to = file.as_file_mut();
-        to.write_all(serde_json::to_string(&header)?.as_bytes())?;
-        to.write_all(b"\n")?;
-        to.write_all(lines.as_bytes())?;
-        for (place, start, n_bytes) in pieces {
-            // From file to file the system copies by itself.
-            let copied = io::copy(&mut self.file_at(place, start)?.take(n_bytes), to)?;
-            if copied != n_bytes {
-                return Err(damaged_job());
+        let whose = self.whose.clone();
+        store::write(&path, &whose, &jobs, |to| {
+            for (place, start, n_bytes) in pieces {
+                // From file to file the system copies by itself.
+                let copied = io::copy(&mut self.file_at(place, start)?.take(n_bytes), to)?;
+                if copied != n_bytes {
+                    return Err(damaged_job());
+                }
             }
-        }
-        file.persist(&path)?;
+            Ok(())
+        })?;
         self.changed = false;
         Ok(())
     }
@@ -480,8 +392,6 @@ pub struct CacheSummary {
     pub oldest_ms: Option<i64>,
     /// Size of the file; `None` where there is none or it is not readable.
     pub bytes: Option<u64>,
-    /// Whether all bodies are there, by the size of the file.
-    pub is_whole: bool,
 }
 
 /// Largest body that is read back, in bytes; the client takes no larger one either.

@@ -141,6 +141,8 @@ pub struct Inventory {
     pub summaries: Vec<Summary>,
     /// Warnings of all manifests.
     pub warnings: Diagnostics,
+    /// What to tell the person of the memo, if anything.
+    pub note: Option<String>,
     files: Vec<ManifestFile>,
 }
 
@@ -150,7 +152,14 @@ impl Inventory {
     /// # Errors
     /// Everything that is wrong with the manifests.
     pub fn take(sources: Sources<'_>, memo: Option<&Path>) -> Result<Self, Diagnostics> {
-        let remembered = memo.map(|path| read_memo(path, sources)).unwrap_or_default();
+        let (remembered, note) = match memo.map(|path| (path, read_memo(path, sources))) {
+            None => (BTreeMap::new(), None),
+            Some((_, Ok(remembered))) => (remembered, None),
+            Some((path, Err(Damaged))) => {
+                let note = format!("the memo `{}` is not used: it is damaged", path.display());
+                (BTreeMap::new(), Some(note))
+            }
+        };
         let mut diagnostics = Diagnostics::new();
         let paths = load::manifest_paths(sources.jobs, sources.shown, &mut diagnostics);
         if !diagnostics.is_empty() || paths.is_empty() {
@@ -171,7 +180,8 @@ impl Inventory {
             let joined = threads.into_iter().map(|thread| thread.join());
             joined.flat_map(|read| read.expect("internal error: a reader of manifests panicked")).collect()
         });
-        let mut inventory = Self { summaries: Vec::new(), warnings: Diagnostics::new(), files: Vec::new() };
+        let mut inventory =
+            Self { summaries: Vec::new(), warnings: Diagnostics::new(), note, files: Vec::new() };
         for Read { file, summaries, findings } in read {
             let at = inventory.files.len();
             inventory.summaries.extend(summaries.into_iter().map(|summary| Summary { file: at, ..summary }));
@@ -297,7 +307,7 @@ impl Inventory {
             let clean = clean.get(&summary.key).cloned();
             by_file.entry(summary.file).or_default().push(Summary { clean, ..summary.clone() });
         }
-        let mut text = format!("{}\n", memo_header(sources));
+        let mut text = String::new();
         for (at, mut jobs) in by_file {
             let file = &self.files[at];
             if file.is_quiet {
@@ -312,6 +322,7 @@ impl Inventory {
                 text.push('\n');
             }
         }
+        text.insert_str(0, &format!("{} {}\n", memo_header(sources), digest(text.as_bytes())));
         if std::fs::read(memo).is_ok_and(|former| former == text.as_bytes()) {
             return Ok(());
         }
@@ -468,21 +479,31 @@ fn memo_header(sources: Sources<'_>) -> String {
         // A manifest that was equal to its job under a rule need not be so the day after the rule's last.
         sources.ignore.facts(),
     ]);
-    format!("patchctl-manifests 3 {}", fingerprint::of_value(&parts))
+    format!("patchctl-manifests 4 {}", fingerprint::of_value(&parts))
 }
 
-/// Reads a memo; one that is damaged or was made under other circumstances is no memo.
-fn read_memo(path: &Path, sources: Sources<'_>) -> BTreeMap<String, Remembered> {
-    let Ok(text) = std::fs::read_to_string(path) else { return BTreeMap::new() };
-    let mut lines = text.lines();
-    if lines.next() != Some(memo_header(sources).as_str()) {
-        return BTreeMap::new();
+/// A memo whose text is not what was written.
+struct Damaged;
+
+/// Reads a memo; one that was made under other circumstances is no memo.
+fn read_memo(path: &Path, sources: Sources<'_>) -> Result<BTreeMap<String, Remembered>, Damaged> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(_) => return Err(Damaged),
+    };
+    let text = std::str::from_utf8(&bytes).map_err(|_| Damaged)?;
+    let (first, lines) = text.split_once('\n').ok_or(Damaged)?;
+    let (header, told) = first.rsplit_once(' ').ok_or(Damaged)?;
+    if header != memo_header(sources) {
+        return Ok(BTreeMap::new());
     }
-    let entries: Result<Vec<Remembered>, _> = lines.map(serde_json::from_str).collect();
-    entries.map_or_else(
-        |_| BTreeMap::new(),
-        |entries| entries.into_iter().map(|e| (e.path.clone(), e)).collect(),
-    )
+    // What it says of a manifest is believed, so that every byte of it must be what was written.
+    if told != digest(lines.as_bytes()) {
+        return Err(Damaged);
+    }
+    let entries: Result<Vec<Remembered>, _> = lines.lines().map(serde_json::from_str).collect();
+    Ok(entries.map_err(|_| Damaged)?.into_iter().map(|entry| (entry.path.clone(), entry)).collect())
 }
 
 #[cfg(test)]

@@ -217,3 +217,47 @@ fn a_mistake_in_a_manifest_costs_no_call() {
     }
     assert_eq!(server.take_counts(), counts(&[]));
 }
+
+#[test]
+fn a_memo_that_is_damaged_is_a_note_and_changes_no_plan() {
+    let server = Server::of_the_examples();
+    let repo = Repo::of_the_sources();
+    let plan = || {
+        let ran = repo.run_at(&server, &["plan", "--output", "json"]).ends(0);
+        let document = ran.json();
+        (ran, document["fingerprint"].clone(), document["changes"].clone())
+    };
+    let (_, fingerprint, changes) = plan();
+    let memo = ".patchctl/cache/manifests.memo";
+    let good = repo.read(memo);
+    for (was, is) in [
+        ("Workstations, Patch Tuesday + 3", "Workstations, Patch Tuesday + 2"),
+        ("\"key\":\"linux-databases-monthly\"", "\"key\":\"lioux-databases-monthly\""),
+        ("\"platform\"", "\"pl`tform\""),
+    ] {
+        assert!(good.contains(was), "{was}: {good}");
+        repo.write(memo, good.replacen(was, is, 1));
+        std::fs::remove_dir_all(repo.path(".patchctl/bindings")).unwrap();
+        let (ran, again, same) = plan();
+        ran.complains("manifests.memo` is not used: it is damaged");
+        assert_eq!((again, same), (fingerprint.clone(), changes.clone()), "{was}");
+        assert_eq!(repo.read(memo), good, "it is written anew");
+    }
+}
+
+#[test]
+fn a_warm_run_needs_no_temporary_file() {
+    let server = Server::of_the_examples();
+    let repo = Repo::of_the_sources();
+    repo.run_at(&server, &["plan"]).ends(0);
+    let run = |arguments: &[&str]| {
+        let mut command = repo.command(arguments);
+        command.args(["--gateway", &server.url()]).envs(crate::support::LOGIN).env("TMPDIR", "/nowhere");
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(run(&["plan"]).0, Some(0));
+    // Where one is needed, it is said where it was to be.
+    let (code, stderr) = run(&["plan", "--refresh"]);
+    assert!(code == Some(1) && stderr.contains("in `/nowhere`: "), "{stderr}");
+}

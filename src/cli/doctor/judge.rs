@@ -328,16 +328,13 @@ pub(super) fn left_over(check: Check, leftovers: &[Leftover]) -> Check {
 pub(super) fn cache(summary: &CacheSummary, shown: &str, note: Option<&str>) -> Check {
     const NAME: &str = "cache";
     const DELETE: &str = "delete the file: that costs calls once, and nothing else";
-    let CacheSummary { path: _, n_jobs, oldest_ms, bytes, is_whole } = summary;
+    let CacheSummary { path: _, n_jobs, oldest_ms, bytes } = summary;
     if let Some(note) = note {
         return Check::warning(NAME, note, DELETE);
     }
     let Some(bytes) = bytes else {
         return Check::ok(NAME, format!("none yet; the next plan makes `{shown}`"));
     };
-    if !is_whole {
-        return Check::warning(NAME, format!("`{shown}` does not have the size that it should have"), DELETE);
-    }
     let jobs = count(*n_jobs, "job");
     let oldest = oldest_ms.map(|ms| format!(", oldest read {} ago", age(ms))).unwrap_or_default();
     Check::ok(NAME, format!("{jobs}{oldest}, {} in `{shown}`", size(*bytes)))

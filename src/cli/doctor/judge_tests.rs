@@ -113,17 +113,12 @@ fn what_updates_carry() {
 
 #[test]
 fn caches() {
-    let summary =
-        |n_jobs, oldest_ms, bytes| CacheSummary { path: None, n_jobs, oldest_ms, bytes, is_whole: true };
+    let summary = |n_jobs, oldest_ms, bytes| CacheSummary { path: None, n_jobs, oldest_ms, bytes };
     let of = |summary: &CacheSummary| cache(summary, ".patchctl/cache/x", None);
     check(&of(&summary(0, None, None)), "ok: none yet; the next plan makes `.patchctl/cache/x`");
     let three = summary(3, Some(3 * 86_400_000 + 5), Some(12_345));
     check(&of(&three), "ok: 3 jobs, oldest read 3 days ago, 12.3 kB in `.patchctl/cache/x`");
     check(&of(&summary(1, Some(119_000), Some(999))), "ok: 1 job, oldest read 119 s ago, 999 bytes");
     check(&of(&summary(1, Some(-5), Some(2_500_000))), "ok: 1 job, oldest read 0 s ago, 2.5 MB");
-    check(
-        &of(&CacheSummary { is_whole: false, ..three.clone() }),
-        "warning: `.patchctl/cache/x` does not have",
-    );
     check(&cache(&three, "x", Some("it is not used")), "warning: it is not used");
 }

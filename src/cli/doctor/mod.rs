@@ -272,18 +272,10 @@ fn cache(session: &Session, settings: &Settings, customers: &BTreeSet<String>) -
     let customer = customers.iter().cloned().collect::<Vec<_>>().join(",");
     let folder = settings.state_dir.join("cache");
     let now = jiff::Timestamp::now().as_millisecond();
-    match Details::open(&folder, &session.identity, &customer, CacheUse::Full, now) {
-        Ok(details) => {
-            let summary = details.summary();
-            let shown = summary.path.as_deref().map(|path| settings.shown(path)).unwrap_or_default();
-            judge::cache(&summary, &shown, details.note.as_deref())
-        }
-        Err(error) => Check::failed(
-            "cache",
-            format!("could not make a temporary file: {error}"),
-            "is the disk full, or the folder for temporary files missing?",
-        ),
-    }
+    let details = Details::open(&folder, &session.identity, &customer, CacheUse::Full, now);
+    let summary = details.summary();
+    let shown = summary.path.as_deref().map(|path| settings.shown(path)).unwrap_or_default();
+    judge::cache(&summary, &shown, details.note.as_deref())
 }
 
 fn skip(report: &mut Report, names: &[&'static str], because_of: &str) {

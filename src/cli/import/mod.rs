@@ -148,8 +148,7 @@ impl Run<'_> {
         let cache = self.args.reading.cache_use();
         let now = jiff::Timestamp::now().as_millisecond();
         let folder = self.settings.state_dir.join("cache");
-        let mut details =
-            Details::open(&folder, identity, customer, cache, now).map_err(|error| spill_failed(&error))?;
+        let mut details = Details::open(&folder, identity, customer, cache, now);
         if let Some(note) = details.note.take() {
             self.terminal.note(&note);
         }

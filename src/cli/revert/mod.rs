@@ -20,7 +20,7 @@ use crate::cli::apply::{After, carry_out, told_of};
 use crate::cli::args::{ApplyArgs, Arguments, Common, Output, PlanningArgs, ReadingArgs, RevertArgs};
 use crate::cli::audit::{self, Audit};
 use crate::cli::lists::{self, Lists};
-use crate::cli::planning::{Made, Request, read_failed, spill_failed};
+use crate::cli::planning::{Made, Request, read_failed};
 use crate::cli::probing::{self, Choice};
 use crate::cli::selection::Selection;
 use crate::cli::session::{Failure, Session};
@@ -343,8 +343,7 @@ impl Undoing<'_> {
         }
         let customer = customers.into_iter().collect::<Vec<_>>().join(",");
         let now = jiff::Timestamp::now().as_millisecond();
-        let details = Details::open(&self.request.cache_folder(), identity, &customer, CacheUse::Full, now)
-            .map_err(|error| spill_failed(&error))?;
+        let details = Details::open(&self.request.cache_folder(), identity, &customer, CacheUse::Full, now);
         let ledger = self.request.open_ledger(identity, &customer);
         let made = Made {
             plan,
