@@ -19,6 +19,42 @@ pub(super) struct Lists {
     pub(super) list_calls: BTreeMap<Platform, usize>,
 }
 
+/// Calls of a list with one page of jobs: that page, and the empty one behind it.
+const CALLS_OF_ONE_PAGE: usize = 2;
+
+impl Lists {
+    /// Reads the lists of these platforms once more, where they have several pages, and adds what was not seen before.
+    ///
+    /// While pages are read one by one a job may be deleted, and those behind it move up by a place: one of them may
+    /// slip from a page that is still to be read into one that was. The API gives no sign of it. A job that was seen in
+    /// either reading is there.
+    ///
+    /// # Errors
+    /// As [`read`].
+    pub(super) async fn look_again<A: ReadApi>(
+        &mut self,
+        api: &A,
+        platforms: &[Platform],
+    ) -> Result<(), ApiError> {
+        let has_pages = |platform: &&Platform| {
+            self.list_calls.get(platform).is_some_and(|n_calls| *n_calls > CALLS_OF_ONE_PAGE)
+        };
+        let platforms: Vec<Platform> = platforms.iter().filter(has_pages).copied().collect();
+        if platforms.is_empty() {
+            return Ok(());
+        }
+        let again = read(api, platforms).await?;
+        let ids: BTreeSet<&str> = again.rows.iter().map(|row| row.id.as_str()).collect();
+        // The later sight is the fresher one.
+        self.rows.retain(|row| !ids.contains(row.id.as_str()));
+        drop(ids);
+        self.rows.extend(again.rows);
+        self.rows = Snapshot::new(std::mem::take(&mut self.rows)).rows;
+        self.customers.extend(again.customers);
+        Ok(())
+    }
+}
+
 /// Reads each list to its end. Page follows page within a list, because only an empty one says that it was the last;
 /// lists do not wait for each other.
 ///

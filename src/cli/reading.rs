@@ -14,7 +14,7 @@ use futures_util::StreamExt;
 
 use super::cost::Progress;
 use super::early::{self, Early, Seen, Verdict};
-use super::identity::Identified;
+use super::identity::{Identified, keys_of_jobs};
 use super::links::{self, Links};
 use super::lists::{self, Lists};
 use super::planning::{One, Request, read_failed, spill_failed};
@@ -87,8 +87,11 @@ impl Request<'_> {
                 platforms.push(platform);
             }
         }
-        let Lists { mut rows, customers, list_calls } =
-            lists::read(api, platforms).await.map_err(read_failed)?;
+        let mut lists = lists::read(api, platforms).await.map_err(read_failed)?;
+        // Before it is concluded that a job is not there.
+        let unbound = unbound_platforms(&all, &lists.rows);
+        lists.look_again(api, &unbound).await.map_err(read_failed)?;
+        let Lists { mut rows, customers, list_calls } = lists;
         self.check_customer(&customers)?;
         let leftovers = probe::take_leftovers(&mut rows, &self.settings.owner);
         let customer = customers.into_iter().collect::<Vec<_>>().join(",");
@@ -198,6 +201,14 @@ impl Request<'_> {
         }
         failed.map_or(Ok(()), Err)
     }
+}
+
+/// Platforms of manifests that no listed job has the name or the id of.
+fn unbound_platforms(manifests: &[&Summary], rows: &[ListRow]) -> Vec<Platform> {
+    let found: BTreeSet<&str> = keys_of_jobs(manifests, rows).into_values().collect();
+    let unbound: Vec<&Summary> =
+        manifests.iter().copied().filter(|summary| !found.contains(summary.key.as_str())).collect();
+    if unbound.is_empty() { Vec::new() } else { platforms_in_use(&unbound) }
 }
 
 /// A platform that no manifest names is not listed; a manifest bound by id alone may be of any.

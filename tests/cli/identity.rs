@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use patchctl::simulator::{Behaviour, Call, Effect, Fault, Lag};
+use patchctl::simulator::{Behaviour, Call, Effect, Event, Fault, Lag, Meanwhile};
 use serde_json::{Value, json};
 
 use crate::support::{Repo, Server, id, live_job, live_job_with, manifest, snapshot};
@@ -377,6 +377,29 @@ fn a_renamed_job_bears_our_stamp_still() {
     assert_eq!(server.take_counts().get("get"), None);
     repo.run_at(&server, &["apply", "--auto-approve", "--allow-create", "job"]).ends(0);
     assert_eq!(server.dump()["jobs"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn a_job_that_slips_between_two_pages_is_there_all_the_same() {
+    let jobs = || (1..=7).map(|n| live_job(n, &format!("job-{n}"))).collect::<Vec<_>>();
+    for gone in 1..=7 {
+        let keys: Vec<String> = (1..=7).filter(|n| *n != gone).map(|n| format!("job-{n}")).collect();
+        let repo = Repo::with(&keys.iter().map(|key| (key.as_str(), "")).collect::<Vec<_>>());
+        for nth in [2, 3] {
+            let server = Server::of(jobs());
+            let event = Event::Delete { id: id(gone), user: "anna".to_owned() };
+            server.change(|behaviour| behaviour.meanwhile.push(Meanwhile::before(Call::List, nth, event)));
+            let plan = ["plan", "--page-size", "3", "--no-cache"];
+            repo.run_at(&server, &plan).ends(0).keeps_quiet().says("No changes.");
+        }
+    }
+    // It costs the pages once more, and only where something is missing and a list has pages.
+    let server = Server::of(jobs());
+    let repo = Repo::with(&[("job-1", ""), ("new", START)]);
+    for (page_size, n_lists) in [("3", 8), ("7", 2)] {
+        repo.run_at(&server, &["plan", "--page-size", page_size]).ends(0).says("+ create new ");
+        assert_eq!(server.take_counts()["list"], n_lists, "{page_size}");
+    }
 }
 
 #[test]
