@@ -39,6 +39,8 @@ pub struct Config {
     pub updates: Option<Updates>,
     /// Login names of the API users that write for this repository; beside the one that is logged in.
     pub api_users: Vec<String>,
+    /// Calls that the gateway allows in an hour, where it does not say so itself; at least 1.
+    pub calls_per_hour: Option<u64>,
     /// What `apply` does with what was changed in the console.
     pub console: Option<ConsoleChanges>,
     /// Names of tags, each with its UUID.
@@ -135,6 +137,10 @@ fn check(config: &Config, file: &Arc<SourceFile>, document: &yaml::Document, dia
     {
         diagnostics
             .push(Diagnostic::error("config", "`customerId` must be a UUID").at(place("customerId"), ""));
+    }
+    if config.calls_per_hour == Some(0) {
+        let message = "`callsPerHour` must be at least 1";
+        diagnostics.push(Diagnostic::error("config", message).at(place("callsPerHour"), ""));
     }
     let tags = document.root.value.get("tags").and_then(|node| node.value.as_mapping()).unwrap_or_default();
     for entry in tags {

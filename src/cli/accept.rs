@@ -94,9 +94,7 @@ async fn accept(arguments: &Arguments, args: &AcceptArgs, terminal: &Terminal) -
         }
         Err(failure) => Err(failure),
     };
-    cost::tell(terminal, &session.client, n_cached);
-    session.close().await;
-    exit
+    session.end(terminal, n_cached, exit).await
 }
 
 /// What was asked for.

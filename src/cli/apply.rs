@@ -113,9 +113,7 @@ async fn plan_and_apply(
         }
         Err(failure) => Err(failure),
     };
-    cost::tell(terminal, &session.client, n_cached);
-    session.close().await;
-    exit
+    session.end(terminal, n_cached, exit).await
 }
 
 /// What is kept of a run when its steps are done.
@@ -165,7 +163,8 @@ pub(super) async fn carry_out(
     let api_users = &made.api_users;
     let calls = session.client.calls().to_string();
     let calls_needed = saved::calls_needed(plan, &judged);
-    let applying = cost::of_apply(&session.client, calls_needed);
+    let applying = cost::Applying { n_calls: calls_needed, n_before: 0, per_hour: settings.calls_per_hour };
+    let applying = cost::of_apply(&session.client, &applying);
     let applying = (calls_needed > 0 && plan.guard.is_none()).then_some(applying.as_str());
     let context =
         render::plan::Context { gateway: &session.gateway, calls: &calls, applying, is_saved: false };

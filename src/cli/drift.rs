@@ -63,9 +63,7 @@ async fn check(arguments: &Arguments, args: &DriftArgs, terminal: &Terminal) -> 
         let run = Run { request, args, planning: &planning, inventory: &inventory, session: &session };
         run.report(&made, arguments, terminal)
     });
-    cost::tell(terminal, &session.client, n_cached);
-    session.close().await;
-    found
+    session.end(terminal, n_cached, found).await
 }
 
 /// The plan, made through what can only read.

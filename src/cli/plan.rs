@@ -58,9 +58,8 @@ async fn show_plan(arguments: &Arguments, args: &PlanArgs, terminal: &Terminal) 
             terminal.note(&saved::saved_words(path, &made.plan));
         }
     }
-    cost::tell(terminal, &session.client, made.as_ref().map_or(0, |made| made.n_cached));
-    session.close().await;
-    made.map(|made| made.plan)
+    let n_cached = made.as_ref().map_or(0, |made| made.n_cached);
+    session.end(terminal, n_cached, made.map(|made| made.plan)).await
 }
 
 fn show(
@@ -76,7 +75,13 @@ fn show(
     let is_saved = args.out.is_some();
     // The file carries out what is held, too.
     let calls_needed = if is_saved { plan.decided().calls_needed() } else { plan.calls_needed() };
-    let applying = cost::of_apply(&session.client, calls_needed);
+    let applying = cost::Applying {
+        n_calls: calls_needed,
+        // A login and the pages of the lists.
+        n_before: plan.list_calls.values().sum::<usize>() + 1,
+        per_hour: settings.calls_per_hour,
+    };
+    let applying = cost::of_apply(&session.client, &applying);
     let applying = (calls_needed > 0 && plan.guard.is_none()).then_some(applying.as_str());
     match arguments.common.output {
         Output::Human => {

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::args::{Common, ConnectionArgs, Output, PlanningArgs};
+use super::cost::Spent;
 use super::settings::{Settings, SettingsError, Target};
 use super::waiting::notices;
 use super::{Exit, pretty, show};
@@ -32,6 +33,8 @@ pub(super) enum Failure {
     Error(Vec<String>, Option<String>),
     /// The arguments do not fit.
     Usage(String, String),
+    /// Any of them after calls were made: what those cost.
+    Costed(Box<Self>, Value),
 }
 
 impl Failure {
@@ -58,12 +61,18 @@ impl Failure {
             Self::Usage(message, help) => {
                 markdown::findings::error(command, owner, std::slice::from_ref(message), Some(help))
             }
+            Self::Costed(failure, _) => failure.markdown(command, owner),
         }
     }
 
     /// Shows it, in the form asked for, and chooses the exit status.
     pub(super) fn report(&self, command: &str, output: Output, terminal: &Terminal) -> Exit {
+        self.report_with(None, command, output, terminal)
+    }
+
+    fn report_with(&self, api: Option<&Value>, command: &str, output: Output, terminal: &Terminal) -> Exit {
         let (findings, error) = match self {
+            Self::Costed(failure, api) => return failure.report_with(Some(api), command, output, terminal),
             Self::Findings(findings) => {
                 show(terminal, findings);
                 (render::diagnostic::diagnostics_json(findings), Value::Null)
@@ -79,19 +88,23 @@ impl Failure {
         };
         let (n_errors, n_warnings) = match self {
             Self::Findings(findings) => findings.counts(),
-            Self::Error(..) | Self::Usage(..) => (1, 0),
+            Self::Error(..) | Self::Usage(..) | Self::Costed(..) => (1, 0),
         };
         if output == Output::Json {
-            terminal.data(&pretty(&json!({
+            let mut document = json!({
                 "format_version": render::json::FORMAT_VERSION,
                 "command": command,
                 "summary": {"errors": n_errors, "warnings": n_warnings},
                 "error": error,
                 "diagnostics": findings,
-            })));
+            });
+            if let Some(api) = api {
+                document["api"] = api.clone();
+            }
+            terminal.data(&pretty(&document));
         }
         match self {
-            Self::Findings(_) | Self::Error(..) => Exit::Failed,
+            Self::Findings(_) | Self::Error(..) | Self::Costed(..) => Exit::Failed,
             Self::Usage(..) => Exit::Usage,
         }
     }
@@ -139,12 +152,15 @@ impl Session {
         let target = settings.target()?;
         let session = Self::connect(target, settings, connection, reset, terminal).await?;
         // First of all, so that a wrong address or password is told as what it is and not as a list that broke off.
-        session.client.log_in().await.map_err(|error| {
-            let mut lines = vec![format!("could not log in to {}", session.gateway)];
-            lines.extend(chain(&error));
-            Failure::Error(lines, Some(format!("{}; nothing was changed", error.help())))
-        })?;
-        Ok(session)
+        match session.client.log_in().await {
+            Ok(()) => Ok(session),
+            Err(error) => {
+                let mut lines = vec![format!("could not log in to {}", session.gateway)];
+                lines.extend(chain(&error));
+                let failure = Failure::Error(lines, Some(format!("{}; nothing was changed", error.help())));
+                session.end(terminal, 0, Err(failure)).await
+            }
+        }
     }
 
     /// Opens the way to a target without asking it anything yet; `reset` makes the simulator start afresh.
@@ -188,11 +204,26 @@ impl Session {
         Ok(Self { client, gateway: shown, identity, simulator: running })
     }
 
-    /// Ends the embedded simulator, so that its files are free again.
-    pub(super) async fn close(self) {
+    /// Ends the way: tells what the run cost, with what came of it where that is a failure, and ends the embedded
+    /// simulator, so that its files are free again. `n_cached` jobs were remembered and not asked for.
+    pub(super) async fn end<T>(
+        self,
+        terminal: &Terminal,
+        n_cached: usize,
+        done: Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let spent = self.stop().await;
+        spent.tell(terminal, n_cached);
+        done.map_err(|failure| Failure::Costed(Box::new(failure), spent.json(n_cached)))
+    }
+
+    /// Ends the embedded simulator, and returns what the run cost.
+    pub(super) async fn stop(self) -> Spent {
+        let spent = Spent::of(&self.client);
         if let Some(simulator) = self.simulator {
             simulator.stop().await;
         }
+        spent
     }
 }
 

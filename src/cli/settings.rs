@@ -45,6 +45,8 @@ pub(super) struct Settings {
     pub(super) updates: Updates,
     /// Login names of the API users that write for this repository, as configured.
     api_users: Vec<String>,
+    /// Calls in an hour that the configuration says the gateway allows.
+    pub(super) calls_per_hour: Option<u64>,
     /// What becomes of changes in the console.
     pub(super) console: ConsoleChanges,
     /// Members that are left alone in many jobs, as the rules are on the day of the run, in UTC.
@@ -167,6 +169,7 @@ impl Settings {
             tags: config.tags,
             updates: config.updates.unwrap_or(Updates::Auto),
             api_users: config.api_users,
+            calls_per_hour: config.calls_per_hour,
             console: config.console.unwrap_or_default(),
             ignore: ignore::Rules::new(config.ignore_rules, today()),
             gateway,
@@ -249,6 +252,9 @@ impl Settings {
             Setting::new("updates", self.updates.as_str().to_owned(), *updates),
             Setting::new("console", self.console.as_str().to_owned(), *console),
         ];
+        if let Some(limit) = self.calls_per_hour {
+            settings.push(Setting::new("calls_per_hour", limit.to_string(), Origin::File));
+        }
         if !self.api_users.is_empty() {
             settings.push(Setting::new("api_users", self.api_users.join(", "), Origin::File));
         }

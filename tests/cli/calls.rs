@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
-use patchctl::simulator::{Call, RecordedRequest};
+use patchctl::simulator::{Call, Effect, Fault, RecordedRequest};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -260,4 +260,70 @@ fn a_warm_run_needs_no_temporary_file() {
     // Where one is needed, it is said where it was to be.
     let (code, stderr) = run(&["plan", "--refresh"]);
     assert!(code == Some(1) && stderr.contains("in `/nowhere`: "), "{stderr}");
+}
+
+#[test]
+fn a_run_that_fails_tells_what_it_cost() {
+    let server = Server::of_the_examples();
+    let repo = Repo::of_the_sources();
+    // As it comes: elsewhere in these tests that line is left out.
+    let raw = |arguments: &[&str], password: &str| {
+        let mut command = repo.command(arguments);
+        command.args(["--gateway", &server.url()]);
+        command.envs([("QUALYS_USERNAME", "simulator"), ("QUALYS_PASSWORD", password)]);
+        let output = command.output().unwrap();
+        (output.stdout, String::from_utf8(output.stderr).unwrap())
+    };
+    let document: Value = serde_json::from_slice(&raw(&["plan", "--output", "json"], "wrong").0).unwrap();
+    assert_eq!(document["api"]["auth"], 1, "{document:#}");
+    let (_, stderr) = raw(&["plan"], "wrong");
+    assert!(stderr.contains("cost: 1 call (1 auth)"), "{stderr}");
+    for command in
+        [&["plan", "--no-cache"][..], &["drift", "--no-cache"], &["apply", "--auto-approve", "--no-cache"]]
+    {
+        let fail = || {
+            let refusal = Effect::Status { code: 403, body: None, headers: BTreeMap::new() };
+            server.change(|behaviour| behaviour.fail_next = vec![Fault::on(Call::List, refusal.clone())]);
+        };
+        fail();
+        let (_, stderr) = raw(command, "simulator");
+        assert!(stderr.contains("error: ") && stderr.contains("cost: "), "{stderr}");
+        fail();
+        let document = repo.run_at(&server, &[command, &["--output", "json"]].concat()).ends(1).json();
+        assert_eq!(
+            (&document["api"]["auth"], &document["api"]["cached"]),
+            (&1.into(), &0.into()),
+            "{command:?}"
+        );
+    }
+    assert!(raw(&["doctor"], "simulator").1.contains("cost: "));
+    let doctor = repo.run_at(&server, &["doctor", "--output", "json"]).ends(0).json();
+    assert!(doctor["api"]["bytes"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn a_configured_limit_says_how_long_an_apply_waits() {
+    let server = Server::of_the_examples();
+    let repo = Repo::of_the_sources();
+    let config = repo.read("patchctl.yaml");
+    // 17 calls are made, 28 are needed, and 5 before them.
+    for (limit, words) in [
+        ("", "Applying takes 28 calls: no wait for the limit (usually allowed are 300 in 60 min)."),
+        (
+            "callsPerHour: 50\n",
+            "Applying takes 28 calls: no wait for the limit (configured are 50 in 60 min).",
+        ),
+        (
+            "callsPerHour: 20\n",
+            "Applying takes 28 calls, and 5 before it to read the live jobs: up to 120 min of waiting for the limit \
+             (configured are 20 in 60 min, of which this run took 17).",
+        ),
+    ] {
+        repo.write("patchctl.yaml", format!("{config}{limit}"));
+        let said = repo.run_at(&server, &["plan", "--no-cache"]).ends(0).stdout;
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(said.contains(words), "{limit}: {said}");
+    }
+    repo.write("patchctl.yaml", "callsPerHour: 0\n");
+    repo.run_at(&server, &["plan"]).ends(1).complains("`callsPerHour` must be at least 1");
 }

@@ -14,15 +14,16 @@ mod probe;
 use std::collections::BTreeSet;
 
 use secrecy::SecretString;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use self::judge::Login;
 use super::args::{Arguments, Common, ConnectionArgs, DoctorArgs, Output};
+use super::cost::Spent;
 use super::planning::load_manifests;
 use super::session::{Failure, Session};
 use super::settings::{Place, Settings, Target};
 use super::{Exit, pretty, probing};
-use crate::api::{CallCounts, Credentials, ListProbe, ReadApi, in_words};
+use crate::api::{Credentials, ListProbe, in_words};
 use crate::details::{CacheUse, Details};
 use crate::job::Platform;
 use crate::render;
@@ -36,17 +37,18 @@ use crate::terminal::Terminal;
 pub(super) async fn run(arguments: &Arguments, args: &DoctorArgs, terminal: &Terminal) -> Exit {
     let mut report = Report::default();
     let mut probed = Done::default();
-    let calls = examine(arguments, args, terminal, &mut report, &mut probed).await;
+    let spent = examine(arguments, args, terminal, &mut report, &mut probed).await;
     match arguments.common.output {
-        Output::Human => terminal.data(&doctor::text(&report, &calls.to_string(), &terminal.layout())),
+        Output::Human => terminal.data(&doctor::text(&report, &spent.calls.to_string(), &terminal.layout())),
         Output::Json => {
-            let mut json = doctor::json(&report, json!(calls));
+            let mut json = doctor::json(&report, spent.json(0));
             render::probe::add_done(&mut json, None, &probed, probe::envelope(&probed));
             terminal.data(&pretty(&json));
         }
         // Refused before (`cli::run`).
         Output::Markdown => {}
     }
+    spent.tell(terminal, 0);
     if report.count(Status::Failed) > 0 { Exit::Failed } else { Exit::Done }
 }
 
@@ -63,14 +65,14 @@ const ONLINE: [&str; 9] = [
     "cache",
 ];
 
-/// Fills the report; returns the calls that it took.
+/// Fills the report; returns what it cost.
 async fn examine(
     arguments: &Arguments,
     args: &DoctorArgs,
     terminal: &Terminal,
     report: &mut Report,
     probed: &mut Done,
-) -> CallCounts {
+) -> Spent {
     let common = &arguments.common;
     let settings = match Settings::resolve(common) {
         Ok(settings) => settings,
@@ -78,7 +80,7 @@ async fn examine(
             report.checks.push(failed("configuration", &error.into()));
             skip(report, &["manifests"], "configuration");
             skip(report, &ONLINE, "configuration");
-            return CallCounts::default();
+            return Spent::default();
         }
     };
     report.settings = settings.described();
@@ -92,7 +94,7 @@ async fn examine(
     let platform = manifests(&settings, common, report);
     let Ok(place) = place else {
         skip(report, &ONLINE, "configuration");
-        return CallCounts::default();
+        return Spent::default();
     };
     examine_gateway(&place, &settings, platform, args, terminal, (report, probed)).await
 }
@@ -144,7 +146,7 @@ async fn examine_gateway(
     args: &DoctorArgs,
     terminal: &Terminal,
     (report, probed): (&mut Report, &mut Done),
-) -> CallCounts {
+) -> Spent {
     let (target, no_login) = match (settings.target(), place) {
         (Ok(target), _) => (target, None),
         (Err(error), Place::Gateway(gateway)) => {
@@ -155,7 +157,7 @@ async fn examine_gateway(
         (Err(error), Place::Simulator(..)) => {
             report.checks.push(failed("network", &error.into()));
             skip(report, &ONLINE[1..], "network");
-            return CallCounts::default();
+            return Spent::default();
         }
     };
     let login = match &target {
@@ -168,7 +170,7 @@ async fn examine_gateway(
         Err(failure) => {
             report.checks.push(failed("network", &failure));
             skip(report, &ONLINE[1..], "network");
-            return CallCounts::default();
+            return Spent::default();
         }
     };
     let asking = Asking { session: &session, settings, platform, login: &login, args, terminal };
@@ -177,9 +179,7 @@ async fn examine_gateway(
         let message = format!("`{text}` is the embedded simulator: no call leaves this machine");
         report.checks.push(Check::ok("simulator", message));
     }
-    let calls = session.client.calls();
-    session.close().await;
-    calls
+    session.stop().await
 }
 
 /// What the gateway is asked with.
@@ -310,5 +310,6 @@ fn failed(name: &'static str, failure: &Failure) -> Check {
             Check::failed(name, lines.join(": "), help)
         }
         Failure::Usage(message, help) => Check::failed(name, message.clone(), help.clone()),
+        Failure::Costed(failure, _) => failed(name, failure),
     }
 }

@@ -78,9 +78,7 @@ async fn import(arguments: &Arguments, args: &ImportArgs, terminal: &Terminal) -
             Output::Markdown => {}
         }
     }
-    cost::tell(terminal, &session.client, n_cached);
-    session.close().await;
-    imported.map(|(report, _)| report)
+    session.end(terminal, n_cached, imported.map(|(report, _)| report)).await
 }
 
 /// What one import works with.

@@ -241,9 +241,7 @@ async fn plan_and_undo(
             carry_out(&mut made, &session, &settings, arguments, &apply, after, &mut audit, terminal).await
         }
     };
-    cost::tell(terminal, &session.client, 0);
-    session.close().await;
-    exit
+    session.end(terminal, 0, exit).await
 }
 
 struct Undoing<'a> {
