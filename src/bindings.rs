@@ -155,6 +155,9 @@ pub enum Lesson {
     CreateFailed(String),
     /// The manifests of a commit were applied with nothing left over; the youngest edit that was seen on any job.
     Applied(String, Option<i64>),
+    /// What a run had applied was taken back, so that this commit is the one applied last again. Of the jobs that it was
+    /// not about nothing is learned by that.
+    StandsAt(String),
     /// A write left the job of this key so.
     Left(String, Left),
     /// The console disabled the job of this key, and it was left so.
@@ -201,6 +204,11 @@ impl Bindings {
                     left.since_applied = false;
                 }
                 self.disabled.clear();
+                is_new
+            }
+            Lesson::StandsAt(commit) => {
+                let is_new = (self.applied_commit.as_ref(), self.applied_at) != (Some(commit), None);
+                (self.applied_commit, self.applied_at) = (Some(commit.clone()), None);
                 is_new
             }
             Lesson::Left(key, left) => {
@@ -331,6 +339,33 @@ mod tests {
             known.learn(&end);
             assert!(known.script_doubts.is_empty(), "{end:?}");
         }
+    }
+
+    #[test]
+    fn going_back_to_a_commit_decides_nothing_about_other_jobs() {
+        let disabled = DisabledBy { id: "1".to_owned(), user: Some("anna.k".to_owned()), at: Some(5) };
+        let left = Left {
+            id: "1".to_owned(),
+            at: 4,
+            content_at: None,
+            user: None,
+            status: Some("Enabled".to_owned()),
+            declared: None,
+            since_applied: true,
+        };
+        let known_before = |lesson: &Lesson| {
+            let mut known = Bindings::default();
+            known.learn(&Lesson::Applied("new".to_owned(), Some(3)));
+            known.learn(&Lesson::Left("a".to_owned(), left.clone()));
+            known.learn(&Lesson::Disabled("a".to_owned(), disabled.clone()));
+            assert!(known.learn(lesson));
+            known
+        };
+        let back = known_before(&Lesson::StandsAt("old".to_owned()));
+        assert_eq!((back.applied_commit.as_deref(), back.applied_at), (Some("old"), None));
+        assert_eq!((back.disabled.get("a"), back.left.get("a")), (Some(&disabled), Some(&left)));
+        let applied = known_before(&Lesson::Applied("old".to_owned(), Some(6)));
+        assert_eq!((applied.disabled.len(), applied.left["a"].since_applied), (0, false));
     }
 
     #[test]

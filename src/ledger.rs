@@ -290,6 +290,12 @@ impl Ledger {
         self.learn(Lesson::Applied(commit.to_owned(), at));
     }
 
+    /// Notes that what a run had applied was taken back, so that this commit is the one applied last again. Who disabled
+    /// other jobs, and what our writes left on them, stays known.
+    pub fn stands_at(&mut self, commit: &str) {
+        self.learn(Lesson::StandsAt(commit.to_owned()));
+    }
+
     fn learn(&mut self, lesson: Lesson) {
         if self.known.learn(&lesson) {
             self.lessons.push(lesson);

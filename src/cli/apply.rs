@@ -243,7 +243,7 @@ pub(super) async fn carry_out(
     probing::doubt(probes, &outcomes, terminal);
     record::keep(settings, plan, &outcomes, terminal);
     if let Some(commit) = after.undone.and_then(|undone| undone.stands_at(&outcomes, ledger)) {
-        ledger.applied(&commit, *seen_at);
+        ledger.stands_at(&commit);
     }
     // A run that undoes another one sends what was declared then, which is not what the manifest declares.
     if after.undone.is_none() {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::job::Platform;
 use crate::journal::{AnswerKind, Call, End, FORMAT, Intent, Line, Start};
 use crate::normalise;
+use crate::snapshot::Edit;
 use crate::stamp::{self, Found, Stamp};
 
 /// Why a journal can not be used.
@@ -48,13 +49,15 @@ pub struct PastJob {
     pub platform: Option<Platform>,
     /// Its steps that wrote, by their actions, in their order.
     pub actions: Vec<String>,
-    /// The job before the first write; `None` for one that was made.
+    /// The job just before its members were written, or its status where only that was; `None` for one that was made.
     pub before: Option<Value>,
-    /// The job as it was read back after the last write; `None` where that is not in the journal.
+    /// The job as it was read back after that, with all that the same step did; `None` where that is not in the journal.
     pub after: Option<Value>,
+    /// Who edited it last and when, as it was read back after the last step; `None` where that is not in the journal.
+    pub left: Option<Edit>,
     /// What was sent, in its order: scripts as digest and size.
     pub bodies: Vec<Value>,
-    /// Whether the run left it armed; `None` where it left the status alone.
+    /// Whether the run left it armed; `None` where it left the status as it was before.
     pub leaves_armed: Option<bool>,
     /// Whether the job was disabled for an edit and enabled again: its manifest declares it Enabled.
     pub was_unlocked: bool,
@@ -96,6 +99,17 @@ impl Sent {
     fn may_have_worked(&self) -> bool {
         !self.answer.is_some_and(AnswerKind::did_nothing)
     }
+
+    /// Whether it was about members, and not about the status or the job as a whole.
+    fn is_of_members(&self) -> bool {
+        matches!(self.intent.call, Call::Update | Call::Create)
+    }
+
+    /// Whether the job was armed just before.
+    fn found_armed(&self) -> Option<bool> {
+        let status = self.intent.before.as_ref()?.get("status").and_then(Value::as_str);
+        Some(normalise::is_armed(status))
+    }
 }
 
 /// What is known of a step.
@@ -110,7 +124,7 @@ enum Effect {
 
 impl Told {
     fn effect(&self) -> Effect {
-        if !self.calls.iter().any(Sent::may_have_worked) {
+        if self.worked().next().is_none() {
             let why = self.outcome.as_deref().unwrap_or("not begun");
             return Effect::Nothing(why.replace('_', " "));
         }
@@ -131,6 +145,11 @@ impl Told {
         }
     }
 
+    /// The calls that may have done something.
+    fn worked(&self) -> impl Iterator<Item = &Sent> {
+        self.calls.iter().filter(|sent| sent.may_have_worked())
+    }
+
     /// Whether it left things as it was to.
     fn is_complete(&self) -> bool {
         match self.outcome.as_deref() {
@@ -142,12 +161,8 @@ impl Told {
 
     /// Whether the job was disabled for the edit, and not surely enabled again.
     fn left_disabled(&self) -> bool {
-        let mut status = self
-            .calls
-            .iter()
-            .filter(|sent| sent.may_have_worked())
-            .filter(|sent| matches!(sent.intent.call, Call::Enable | Call::Disable));
-        self.action == "update" && status.next_back().is_some_and(|sent| sent.intent.call == Call::Disable)
+        let status = self.worked().filter(|sent| matches!(sent.intent.call, Call::Enable | Call::Disable));
+        self.action == "update" && status.last().is_some_and(|sent| sent.intent.call == Call::Disable)
     }
 }
 
@@ -247,6 +262,7 @@ fn take(line: Line, steps: &mut Vec<Told>, run: &mut PastRun) {
 /// Brings the steps together by their jobs.
 fn join(steps: Vec<Told>, run: &mut PastRun) {
     let mut at_key: BTreeMap<String, usize> = BTreeMap::new();
+    let mut was_armed: Vec<Option<bool>> = Vec::new();
     for told in steps {
         if !told.is_complete() {
             run.incomplete.insert(told.key.clone());
@@ -259,71 +275,88 @@ fn join(steps: Vec<Told>, run: &mut PastRun) {
                 continue;
             }
         };
-        let Some(first) = told.calls.first() else { continue };
+        // A call that was turned away shows the job as it was before a wait, in which somebody may have edited it: what
+        // it shows is not what the run wrote over.
+        let Some(first) = told.worked().next() else { continue };
         let at = *at_key.entry(told.key.clone()).or_insert_with(|| {
-            let intent = &first.intent;
-            let before = intent.before.clone().filter(|_| told.action != "create");
-            let stamp = match &intent.recorded {
-                Some(text) => stamp::split(text).1,
-                None => before.as_ref().map_or(Found::None, stamp_of),
-            };
-            run.jobs.push(PastJob {
-                key: told.key.clone(),
-                id: intent.id.clone(),
-                name: intent.name.clone(),
-                platform: intent.platform.as_deref().and_then(Platform::parse),
-                actions: Vec::new(),
-                before,
-                after: None,
-                bodies: Vec::new(),
-                leaves_armed: None,
-                was_unlocked: false,
-                stamp_before: match stamp {
-                    Found::Stamp(stamp) => Some(stamp),
-                    Found::None | Found::Damaged => None,
-                },
-                stamp_after: None,
-                digest_after: None,
-                doubt: None,
-            });
+            run.jobs.push(PastJob::begun(&told, first));
+            was_armed.push(first.found_armed().filter(|_| told.action != "create"));
             run.jobs.len() - 1
         });
-        let job = &mut run.jobs[at];
-        job.doubt = job.doubt.take().or(doubt);
-        job.id = told.id.clone().or(job.id.take());
-        // What was read back before a later write says nothing of what that one left.
-        job.after = told.read_back.clone();
-        match told.action.as_str() {
-            "enable" => job.leaves_armed = Some(true),
-            "disable" => job.leaves_armed = Some(false),
-            _ if told.left_disabled() => job.leaves_armed = Some(false),
-            _ => {}
-        }
-        let mut worked = told.calls.iter().filter(|sent| sent.may_have_worked());
-        job.was_unlocked |= told.action == "update" && worked.any(|sent| sent.intent.call == Call::Disable);
-        for sent in told.calls.iter().filter(|sent| sent.may_have_worked()) {
-            let intent = &sent.intent;
-            if !matches!(intent.call, Call::Update | Call::Create) {
-                continue;
-            }
-            job.bodies.extend(intent.body.clone());
-            job.digest_after = intent.expected.job.clone().or(job.digest_after.take());
-            let stamp = intent.expected.stamp.as_deref().map(|text| stamp::split(text).1);
-            if let Some(Found::Stamp(stamp)) = stamp {
-                job.stamp_after = Some(stamp);
-            }
-        }
-        job.actions.push(told.action);
+        run.jobs[at].take(told, doubt);
     }
-    // A job that was made has no status of before.
-    for job in &mut run.jobs {
-        let was_armed = job
-            .before
-            .as_ref()
-            .map(|before| normalise::is_armed(before.get("status").and_then(Value::as_str)));
+    for (job, was_armed) in run.jobs.iter_mut().zip(was_armed) {
+        // A job that was made has no status of before.
         if job.leaves_armed == was_armed {
             job.leaves_armed = None;
         }
+    }
+}
+
+impl PastJob {
+    /// A job that nothing is known of but the first call of its first step which may have done something.
+    fn begun(told: &Told, first: &Sent) -> Self {
+        let intent = &first.intent;
+        let before = intent.before.clone().filter(|_| told.action != "create");
+        let stamp = match &intent.recorded {
+            Some(text) => stamp::split(text).1,
+            None => before.as_ref().map_or(Found::None, stamp_of),
+        };
+        Self {
+            key: told.key.clone(),
+            id: intent.id.clone(),
+            name: intent.name.clone(),
+            platform: intent.platform.as_deref().and_then(Platform::parse),
+            actions: Vec::new(),
+            before,
+            after: None,
+            left: None,
+            bodies: Vec::new(),
+            leaves_armed: None,
+            was_unlocked: false,
+            stamp_before: match stamp {
+                Found::Stamp(stamp) => Some(stamp),
+                Found::None | Found::Damaged => None,
+            },
+            stamp_after: None,
+            digest_after: None,
+            doubt: None,
+        }
+    }
+
+    /// Adds what a step did.
+    fn take(&mut self, told: Told, doubt: Option<String>) {
+        self.doubt = self.doubt.take().or(doubt);
+        self.id = told.id.clone().or(self.id.take());
+        // What was read back before a later write says nothing of what that one left.
+        self.left = told.read_back.as_ref().map(Edit::last_of);
+        // Between two steps somebody may have edited the job, and a step for the status goes over that without a look:
+        // what the members were and what became of them is told by the step that wrote them.
+        let of_members = told.worked().find(|sent| sent.is_of_members());
+        if let Some(sent) = of_members {
+            self.before = sent.intent.before.clone().filter(|_| self.before.is_some());
+        }
+        if of_members.is_some() || self.bodies.is_empty() {
+            self.after.clone_from(&told.read_back);
+        }
+        match told.action.as_str() {
+            "enable" => self.leaves_armed = Some(true),
+            "disable" => self.leaves_armed = Some(false),
+            _ if told.left_disabled() => self.leaves_armed = Some(false),
+            _ => {}
+        }
+        self.was_unlocked |=
+            told.action == "update" && told.worked().any(|sent| sent.intent.call == Call::Disable);
+        for sent in told.worked().filter(|sent| sent.is_of_members()) {
+            let intent = &sent.intent;
+            self.bodies.extend(intent.body.clone());
+            self.digest_after = intent.expected.job.clone().or(self.digest_after.take());
+            let stamp = intent.expected.stamp.as_deref().map(|text| stamp::split(text).1);
+            if let Some(Found::Stamp(stamp)) = stamp {
+                self.stamp_after = Some(stamp);
+            }
+        }
+        self.actions.push(told.action);
     }
 }
 

@@ -209,7 +209,9 @@ impl Writer<'_> {
         let Some(before) = before.map(|before| before.normalised) else { return (Vec::new(), false) };
         let after = self.after(&before, &live.normalised);
         let rewritten = Rewritten::of(&self.job.bodies, &before);
-        let changed = former::changed(&before, &after);
+        // What a step for the status found changed beside it was not its doing.
+        let is_of_members = !self.job.bodies.is_empty();
+        let changed = if is_of_members { former::changed(&before, &after) } else { Vec::new() };
         let pointers: Vec<String> =
             changed.iter().map(|field| field.pointer.clone()).chain(rewritten.lists()).collect();
         let moved = former::moved(&pointers, &before, &after, &live.normalised);
@@ -345,8 +347,8 @@ impl Writer<'_> {
             let status = seen.text("status").unwrap_or_default();
             change.notes.push(format!("the live job is {status}: the next run uses what is written here"));
         }
-        let left = self.job.after.as_ref().map(Edit::last_of);
-        if former.n_restored > 0 && left.is_some_and(|left| left != live.last_edit()) {
+        let left = self.job.left.as_ref();
+        if former.n_restored > 0 && left.is_some_and(|left| *left != live.last_edit()) {
             change.notes.push(format!(
                 "edited since that run, last by {}: a script that was changed there shows no difference, and is put \
                  back with the others",

@@ -32,6 +32,7 @@ mod plan;
 mod probe;
 mod prune;
 mod revert;
+mod revert_guards;
 mod saved;
 mod scripts;
 mod secrets;

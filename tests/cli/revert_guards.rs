@@ -1,0 +1,98 @@
+//! `patchctl revert` beside other people: what the run did not do is not undone, what is not known is not guessed, and
+//! what earlier runs knew of a job is known after it.
+
+use std::collections::BTreeMap;
+
+use patchctl::simulator::{Call, Effect, Event, Fault, Meanwhile, ThrottleForm};
+use serde_json::{Map, Value, json};
+
+use crate::identity::{commit, git};
+use crate::support::{Ran, Repo, Server, id, live_job, live_job_with, manifest};
+
+const APPLY: [&str; 4] = ["apply", "--auto-approve", "--settle-time", "0"];
+const REVERT: [&str; 4] = ["revert", "--auto-approve", "--settle-time", "0"];
+
+/// What a manifest needs for its job to be made and armed.
+const WHOLE: &str = "  startDateTime: 2030-01-05T03:00\n  dynamicPatchesQQL: q\n  \
+                     assetTagIds: [f81f37b3-a32b-4aa0-a428-12cad6e37db1]\n";
+
+/// [`live_job`] that is as [`WHOLE`] says, with members laid over it.
+fn whole_job(n: u8, name: &str, members: Value) -> Value {
+    let mut whole = json!({"startDateTime": "2030-1-05 03:00:00 AM", "dynamicPatchesQQL": "q"});
+    whole.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+    live_job_with(n, name, whole)
+}
+
+fn write(repo: &Repo, key: &str, lines: &str) {
+    repo.write(&format!("jobs.d/{key}.yaml"), manifest(key, lines));
+}
+
+/// The run that a command ended with.
+fn run_of(ran: &Ran) -> String {
+    let rest = ran.stdout.split("Undo with: patchctl revert ").nth(1).unwrap();
+    rest.split_whitespace().next().unwrap().to_owned()
+}
+
+fn edit_of_anna(n: u8, merge: Value) -> Event {
+    let merge: Map<String, Value> = serde_json::from_value(merge).unwrap();
+    Event::Edit { id: id(n), user: "anna.k".to_owned(), merge, scripts: BTreeMap::new() }
+}
+
+#[test]
+fn an_edit_during_the_wait_for_the_rate_limit_is_not_undone() {
+    let server = Server::of(vec![live_job(1, "job")]);
+    let repo = Repo::with(&[("job", "  minimizeWindow: true\n")]);
+    let throttle = Effect::Throttle { form: ThrottleForm::RetryAfter, seconds: 0 };
+    server.change(|behaviour| {
+        behaviour.fail_next = vec![Fault::on(Call::Update, throttle)];
+        // Read for the plan, before the write that is turned away, and before the one that passes.
+        behaviour.meanwhile = vec![Meanwhile::before(Call::Get, 3, edit_of_anna(1, json!({"timeout": 6})))];
+    });
+    repo.run_at(&server, &APPLY).ends(0);
+    let members = |server: &Server| {
+        let job = server.job(&id(1));
+        (job["timeout"].clone(), job["minimizeWindow"].as_bool().unwrap_or_default())
+    };
+    assert_eq!(members(&server), (json!(6), true));
+    repo.run_at(&server, &REVERT).ends(0).says("1 member goes back to what it was");
+    assert_eq!(members(&server), (json!(6), false));
+}
+
+#[test]
+fn an_edit_between_two_steps_of_the_run_is_not_undone() {
+    let server = Server::of(vec![whole_job(1, "job", json!({"status": "Enabled"}))]);
+    let repo = Repo::with(&[("job", "  minimizeWindow: true\n  status: Disabled\n")]);
+    server.change(|behaviour| {
+        // Read for the plan, before and after the edit, and before the job is disabled.
+        behaviour.meanwhile = vec![Meanwhile::before(Call::Get, 4, edit_of_anna(1, json!({"timeout": 6})))];
+    });
+    repo.run_at(&server, &APPLY).ends(0).says("applied       disable job");
+    repo.run_at(&server, &REVERT).ends(0);
+    let job = server.job(&id(1));
+    assert_eq!((&job["timeout"], &job["status"]), (&json!(6), &json!("Enabled")));
+    assert_ne!(job["minimizeWindow"], true);
+}
+
+#[test]
+fn a_job_that_the_console_disabled_stays_off_after_a_revert_of_another() {
+    let server = Server::of(vec![whole_job(1, "a", json!({})), whole_job(2, "k", json!({}))]);
+    let repo = Repo::empty();
+    write(&repo, "a", WHOLE);
+    write(&repo, "k", &format!("{WHOLE}  status: Enabled\n"));
+    git(&repo.path(""), &["init", "-q"]);
+    commit(&repo);
+    repo.run_at(&server, &APPLY).ends(0);
+    write(&repo, "a", &format!("{WHOLE}  timeout: 5\n"));
+    commit(&repo);
+    let run = run_of(&repo.run_at(&server, &APPLY).ends(0));
+    server.edit(&id(2), json!({"status": "Disabled"}));
+    write(&repo, "k", &format!("{WHOLE}  timeout: 7\n  status: Enabled\n"));
+    commit(&repo);
+    // The write is the job's last edit from now on.
+    repo.run_at(&server, &APPLY).ends(4).says("the job was disabled in the console, last edited by anna.k");
+    repo.run_at(&server, &[&REVERT[..], &[&run]].concat()).ends(0);
+    assert_eq!(server.job(&id(1))["timeout"], 4);
+    let ran = repo.run_at(&server, &APPLY).ends(4);
+    ran.says("the job was disabled in the console, last edited by anna.k");
+    assert_eq!(server.job(&id(2))["status"], "Disabled");
+}
