@@ -8,7 +8,7 @@ use super::send::{self, Target};
 use super::update::refused;
 use super::{MOST_THROTTLED_TRIES, Run, chain, interrupted, is_deleted, throttled};
 use crate::api::{WriteApi, WriteError};
-use crate::plan::{Basis, Change, Outcome, OutcomeKind};
+use crate::plan::{Basis, Change, Outcome, OutcomeKind, dependent};
 use crate::snapshot::LiveJob;
 use crate::stamp::Found;
 
@@ -96,14 +96,16 @@ impl<A: WriteApi> Delete<'_, A> {
         Some(outcome.helped("nothing was written; run plan again and look at what moved"))
     }
 
-    /// A job that was linked to this one since the plan.
+    /// A job that was linked to this one since the plan, also one that this login does not see and the API counts.
     async fn child(&self, lists: &mut Lists) -> Option<Outcome> {
         let platform = self.change.platform?;
         match lists.of(platform, self.run.api).await {
-            Ok(rows) => rows.iter().find(|row| row.linked_job_id.as_deref() == Some(self.id)).map(|row| {
-                let words = format!("the live job `{}` ({}) is linked to it", row.name, row.id);
-                Outcome::said(OutcomeKind::Stale, words).helped("nothing was written; run plan again")
-            }),
+            Ok(rows) => {
+                // What went before it in this run is in the list no more.
+                let (words, _) = dependent(self.id, rows, &|_| false)?;
+                let outcome = Outcome::said(OutcomeKind::Stale, words);
+                Some(outcome.helped("nothing was written; run plan again"))
+            }
             Err(error) => Some(
                 Outcome { error: chain(&error), ..Outcome::plain(OutcomeKind::Failed) }
                     .helped(format!("{}; nothing was written", error.help())),

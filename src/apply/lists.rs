@@ -36,10 +36,15 @@ impl Lists {
         }
     }
 
-    /// Drops a job that was removed meanwhile.
+    /// Drops a job that was removed meanwhile; its parent has a child less.
     pub(super) fn drop_job(&mut self, id: &str) {
+        let row = self.0.values().flatten().find(|row| row.id == id);
+        let parent = row.and_then(|row| row.linked_job_id.clone());
         for rows in self.0.values_mut() {
             rows.retain(|row| row.id != id);
+            for row in rows.iter_mut().filter(|row| Some(&row.id) == parent.as_ref()) {
+                row.n_children = row.n_children.map(|n| n.saturating_sub(1));
+            }
         }
     }
 }

@@ -39,6 +39,7 @@ pub use missing::{Declared, Doubt, LastEdit, Past, Witness, doubt};
 pub use origin::{AtBase, DisabledBy, Left, NoTrails, StampCounts, Trail, Trails, Why};
 pub use outcome::{Outcome, OutcomeKind, Values, counts};
 pub use prune::{Candidate, Evidence, Prune, PrunePolicy};
+pub(crate) use prune::{Removal, dependent};
 pub use resolve::ParentJob;
 pub use same::Parts;
 pub use status::RunOnce;

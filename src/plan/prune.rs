@@ -161,16 +161,14 @@ impl Judge<'_> {
         }
         let mut change = deletion(candidate, row);
         change.notes.extend(facts(row, job));
-        let children: Vec<&str> = self.children(&candidate.id).map(|child| child.name.as_str()).collect();
+        let children: Vec<&str> =
+            children(self.rows, &candidate.id).map(|child| child.name.as_str()).collect();
         if !children.is_empty() {
             change.notes.push(format!("linked to it: {}", children.join(", ")));
         }
         let obstacle = match row {
-            Some(row) => self.obstacle(candidate, row, job),
-            None => Some((
-                "the list does not show it, though it is there".to_owned(),
-                "run plan again in a few minutes; the list may lag".to_owned(),
-            )),
+            Some(_) => self.obstacle(candidate, job),
+            None => Some(not_listed()),
         };
         Some(match obstacle {
             Some((reason, help)) => {
@@ -180,9 +178,8 @@ impl Judge<'_> {
                 note(change, &help)
             }
             None => {
-                change.basis = Some(self.basis(job));
-                let before = self.children(&candidate.id).filter_map(|child| self.going.get(&child.id));
-                change.after = before.cloned().collect();
+                change.basis = Some(Basis::deletion(self.policy, job));
+                change.after = self.removal(candidate).after();
                 note(
                     change,
                     "patchctl revert makes it again with a new id: without its history, and without scripts whose \
@@ -193,8 +190,7 @@ impl Judge<'_> {
     }
 
     /// The first condition that does not hold, with what to do.
-    fn obstacle(&self, candidate: &Candidate, row: &ListRow, job: &LiveJob) -> Option<(String, String)> {
-        let by_hand = || "delete it in the console if it is to go".to_owned();
+    fn obstacle(&self, candidate: &Candidate, job: &LiveJob) -> Option<(String, String)> {
         if !self.prune.owner_is_set {
             let reason =
                 "`owner` is not set in patchctl.yaml, so a stamp may be another repository's".to_owned();
@@ -217,12 +213,49 @@ impl Judge<'_> {
             let reason = "its manifest said `protect: true`".to_owned();
             return Some((reason, "put the manifest back, or delete the job in the console".to_owned()));
         }
+        self.removal(candidate).obstacle(job)
+    }
+
+    fn removal<'r>(&'r self, candidate: &'r Candidate) -> Removal<'r> {
+        Removal {
+            policy: self.policy,
+            key: &candidate.key,
+            id: &candidate.id,
+            stamps: self.stamps,
+            rows: self.rows,
+            going: &self.going,
+        }
+    }
+}
+
+/// A job that may go because we made it, and what is known beside it: the conditions are the same wherever it is removed.
+#[derive(Clone, Copy)]
+pub(crate) struct Removal<'a> {
+    pub(crate) policy: &'a Policy,
+    /// The key that it was made for.
+    pub(crate) key: &'a str,
+    /// The live job.
+    pub(crate) id: &'a str,
+    pub(crate) stamps: &'a StampCounts,
+    /// All rows of its platform.
+    pub(crate) rows: &'a [ListRow],
+    /// The jobs that go, or that let go of their parent, by id, with the step that does it.
+    pub(crate) going: &'a BTreeMap<String, String>,
+}
+
+impl<'a> Removal<'a> {
+    /// The first condition that does not hold, with what to do.
+    pub(crate) fn obstacle(self, job: &LiveJob) -> Option<(String, String)> {
+        let by_hand = || "delete it in the console if it is to go".to_owned();
+        if !self.rows.iter().any(|row| row.id == self.id) {
+            return Some(not_listed());
+        }
         let description = job.raw.get("description").and_then(Value::as_str).unwrap_or_default();
         if let Some(other) = stamp::owners(description).find(|other| *other != self.policy.owner) {
             return Some((format!("the job is stamped by another owner, `{other}`"), by_hand()));
         }
         let found = match &self.policy.record {
-            Some(record) => record.of_job(&candidate.key, &candidate.id),
+            Some(record) => record.of_job(self.key, self.id),
             None => job.stamp.clone(),
         };
         let stamp = match found {
@@ -230,7 +263,7 @@ impl Judge<'_> {
             Found::None => return Some(("the job bears no stamp of ours".to_owned(), by_hand())),
             Found::Damaged => return Some(("the job's stamp is damaged".to_owned(), by_hand())),
         };
-        if stamp.owner != self.policy.owner || stamp.key != candidate.key {
+        if stamp.owner != self.policy.owner || stamp.key != self.key {
             let reason = format!("the job is stamped `{}/{}`", stamp.owner, stamp.key);
             return Some((reason, by_hand()));
         }
@@ -248,43 +281,68 @@ impl Judge<'_> {
             let reason = format!("it was edited since the last apply, last by {who}");
             return Some((reason, "look at it; delete it in the console if it is to go".to_owned()));
         }
-        self.dependent(candidate, row)
+        dependent(self.id, self.rows, &|child| self.going.contains_key(child))
     }
 
-    /// A job that depends on the candidate and does not go with it.
-    fn dependent(&self, candidate: &Candidate, row: &ListRow) -> Option<(String, String)> {
-        if let Some(child) = self.children(&candidate.id).find(|child| !self.going.contains_key(&child.id)) {
-            let reason = format!("the live job `{}` ({}) is linked to it", child.name, child.id);
-            return Some((reason, "unlink that job first".to_owned()));
-        }
-        let n_shown = self.children(&candidate.id).count() as u64;
-        let n_counted = row.n_children.unwrap_or(0);
-        (n_counted > n_shown).then(|| {
-            let reason = format!("the API counts {n_counted} linked to it, and shows {n_shown}");
-            (reason, "look at it in the console: this login may not see them all".to_owned())
-        })
+    /// The steps that must have let go of the job before.
+    pub(crate) fn after(self) -> Vec<String> {
+        children(self.rows, self.id).filter_map(|child| self.going.get(&child.id)).cloned().collect()
     }
+}
 
-    fn children(&self, id: &str) -> impl Iterator<Item = &ListRow> {
-        self.rows.iter().filter(move |row| row.linked_job_id.as_deref() == Some(id))
-    }
-
-    fn basis(&self, job: &LiveJob) -> Basis {
+impl Basis {
+    /// What the removal of a job is carried out with.
+    pub(crate) fn deletion(policy: &Policy, job: &LiveJob) -> Self {
         let stamp = match &job.stamp {
             Found::Stamp(stamp) => stamp.clone(),
             // The record keeps it then, and nothing is compared with this one.
             Found::None | Found::Damaged => Stamp::nothing(),
         };
-        Basis {
-            owner: self.policy.owner.clone(),
+        Self {
+            owner: policy.owner.clone(),
             declared: serde_json::Map::new(),
             live: job.normalised.clone(),
             desired: Normalised::default(),
             stamp,
-            description: self.policy.record.is_none().then(String::new),
+            description: policy.record.is_none().then(String::new),
             scripts_are_known: false,
         }
     }
+}
+
+/// Why a job stays that the list does not show: what is linked to it can not be seen there either.
+fn not_listed() -> (String, String) {
+    (
+        "the list does not show it, though it is there".to_owned(),
+        "run it again in a few minutes; the list may lag".to_owned(),
+    )
+}
+
+/// A job that depends on this one and does not go before it, with what to do.
+///
+/// A login sees the jobs of its own scope only, and the API counts all that are linked to a job.
+pub(crate) fn dependent(
+    id: &str,
+    rows: &[ListRow],
+    is_going: &dyn Fn(&str) -> bool,
+) -> Option<(String, String)> {
+    if let Some(child) = children(rows, id).find(|child| !is_going(&child.id)) {
+        let reason = format!("the live job `{}` ({}) is linked to it", child.name, child.id);
+        return Some((reason, "unlink that job first".to_owned()));
+    }
+    let n_shown = children(rows, id).count() as u64;
+    let n_counted = rows.iter().find(|row| row.id == id).and_then(|row| row.n_children).unwrap_or(0);
+    (n_counted > n_shown).then(|| {
+        let reason = format!("the API counts {n_counted} linked to it, and shows {n_shown}");
+        let help =
+            "look at it in the console: this login may not see them all, or they are on another platform";
+        (reason, help.to_owned())
+    })
+}
+
+/// The jobs that are linked to one.
+fn children<'a>(rows: &'a [ListRow], id: &'a str) -> impl Iterator<Item = &'a ListRow> {
+    rows.iter().filter(move |row| row.linked_job_id.as_deref() == Some(id))
 }
 
 fn deletion(candidate: &Candidate, row: Option<&ListRow>) -> Change {

@@ -25,7 +25,7 @@ use crate::links;
 use crate::plan::{Action, Change, Plan, Policy, StampCounts};
 use crate::snapshot::{ListRow, LiveJob, Snapshot};
 use crate::source::Place;
-use crate::stamp::{self, Found, Stamp};
+use crate::stamp;
 
 /// The live jobs as they are now.
 #[derive(Clone, Copy, Debug)]
@@ -315,18 +315,6 @@ pub fn platforms(run: &PastRun) -> Vec<Platform> {
     let is_unknown = run.jobs.iter().any(|job| job.platform.is_none());
     let is_in_use = |platform: &Platform| run.jobs.iter().any(|job| job.platform == Some(*platform));
     Platform::ALL.into_iter().filter(|platform| is_unknown || is_in_use(platform)).collect()
-}
-
-/// The stamp of a job, from where it is kept.
-fn stamp_of(policy: &Policy, key: &str, id: &str, job: &LiveJob) -> Option<Stamp> {
-    let found = match &policy.record {
-        Some(record) => record.of_job(key, id),
-        None => job.stamp.clone(),
-    };
-    match found {
-        Found::Stamp(stamp) => Some(stamp),
-        Found::None | Found::Damaged => None,
-    }
 }
 
 #[cfg(test)]

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::Look;
 use super::former::{self, Contents, Former, Rewritten};
 use super::past::PastJob;
-use super::{Look, stamp_of};
 use crate::diff::{self, FieldChange};
-use crate::job::{Platform, TABLE_VERSION, rules};
+use crate::job::{Platform, rules};
 use crate::normalise::{self, Normalised};
 use crate::overlay::{self, Issue};
 use crate::patch;
-use crate::plan::{Action, Basis, Change, Field, Origin, Request};
+use crate::plan::{Action, Basis, Change, Field, Origin, Removal, Request};
 use crate::render::text::dotted;
 use crate::schedule;
 use crate::snapshot::{Edit, LiveJob};
@@ -71,28 +71,27 @@ impl Writer<'_> {
     /// Removes a job that the run made, or says why it stays.
     pub(super) fn remove(&self, live: &LiveJob, going: &BTreeMap<String, String>) -> Change {
         let id = self.id.unwrap_or_default();
-        if let Some((reason, help)) = self.stays(live, id, going) {
+        let removal = Removal {
+            policy: self.look.policy,
+            key: &self.job.key,
+            id,
+            stamps: self.look.now.stamps,
+            rows: self.look.now.rows,
+            going,
+        };
+        if let Some((reason, help)) = self.stays(live, removal) {
             let mut change = self.blocked(format!("not deleted: {reason}"), &help);
             change.notes.extend(self.status_note(live));
             return change;
         }
-        let stamp = stamp_of(self.look.policy, &self.job.key, id, live).unwrap_or_else(Stamp::nothing);
         let mut change = self.step(Action::Delete, "the run made this job");
-        change.after = self.children(id).filter_map(|child| going.get(child)).cloned().collect();
+        change.after = removal.after();
         change.request = Some(Request {
             method: "DELETE",
             path: "/pm/v1/deploymentjobs".to_owned(),
             body: json!({"ids": [id]}),
         });
-        change.basis = Some(Basis {
-            owner: self.look.policy.owner.clone(),
-            declared: Map::new(),
-            live: live.normalised.clone(),
-            desired: Normalised::default(),
-            stamp,
-            description: self.look.policy.record.is_none().then(String::new),
-            scripts_are_known: false,
-        });
+        change.basis = Some(Basis::deletion(self.look.policy, live));
         change.notes.extend(self.status_note(live));
         change
     }
@@ -102,14 +101,9 @@ impl Writer<'_> {
         normalise::is_armed(Some(status)).then(|| format!("the live job is {status}"))
     }
 
-    fn children<'c>(&'c self, id: &'c str) -> impl Iterator<Item = &'c str> {
-        let rows = self.look.now.rows.iter();
-        rows.filter(move |row| row.linked_job_id.as_deref() == Some(id)).map(|row| row.id.as_str())
-    }
-
-    /// Why a job that the run made stays, with what to do: the same conditions as for `--prune`.
-    fn stays(&self, live: &LiveJob, id: &str, going: &BTreeMap<String, String>) -> Option<(String, String)> {
-        let by_hand = || "delete it in the console if it is to go".to_owned();
+    /// Why a job that the run made stays, with what to do: the same conditions as for `--prune`, and that it has not
+    /// begun to run.
+    fn stays(&self, live: &LiveJob, removal: Removal<'_>) -> Option<(String, String)> {
         if !normalise::is_safely_editable(&live.normalised) {
             let status = live.normalised.text("status").unwrap_or("in an unknown state");
             let reason = format!("it runs once and is {status}; what has begun can not be taken back");
@@ -122,26 +116,7 @@ impl Writer<'_> {
             let help = "take `protect` out of the manifest, or delete the job in the console";
             return Some(("its manifest says `protect: true`".to_owned(), help.to_owned()));
         }
-        let Some(stamp) = stamp_of(self.look.policy, &self.job.key, id, live) else {
-            return Some(("the job bears no stamp of ours".to_owned(), by_hand()));
-        };
-        if stamp.owner != self.look.policy.owner || stamp.key != self.job.key {
-            return Some((format!("the job is stamped `{}/{}`", stamp.owner, stamp.key), by_hand()));
-        }
-        if stamp.table_version != TABLE_VERSION {
-            let reason = "its stamp was written under another table of members and proves nothing";
-            return Some((reason.to_owned(), by_hand()));
-        }
-        if !self.look.now.stamps.is_unique(&stamp) {
-            let reason = "another live job bears the same stamp; the console copies it with a job";
-            return Some((reason.to_owned(), "delete the one that is to go in the console".to_owned()));
-        }
-        if stamp.job != stamp::job_digest(&live.normalised) {
-            let reason = format!("it was edited since, last by {}", who(&live.last_edit()));
-            return Some((reason, "look at it; delete it in the console if it is to go".to_owned()));
-        }
-        let child = self.children(id).find(|child| !going.contains_key(*child))?;
-        Some((format!("the live job {child} is linked to it"), "unlink that job first".to_owned()))
+        removal.obstacle(live)
     }
 
     /// The stamp as it was, with the digest of the job as it will be.

@@ -381,7 +381,9 @@ fn a_new_job_that_somebody_edited_stays() {
     repo.run_at(&server, &APPLY).ends(0);
     let made = server.dump()["jobs"][0]["id"].as_str().unwrap().to_owned();
     server.edit(&made, json!({"timeout": 11}));
-    repo.run_at(&server, &REVERT).ends(3).says("not deleted: it was edited since, last by anna.k");
+    repo.run_at(&server, &REVERT)
+        .ends(3)
+        .says("not deleted: it was edited since the last apply, last by anna.k");
     assert_eq!(server.job(&made)["timeout"], 11);
 }
 

@@ -27,6 +27,12 @@ fn write(repo: &Repo, key: &str, lines: &str) {
     repo.write(&format!("jobs.d/{key}.yaml"), manifest(key, lines));
 }
 
+fn id_of(server: &Server, name: &str, platform: &str) -> Option<String> {
+    let jobs = server.dump()["jobs"].as_array().unwrap().clone();
+    let job = jobs.into_iter().find(|job| job["name"] == name && job["platform"] == platform)?;
+    Some(job["id"].as_str().unwrap().to_owned())
+}
+
 /// The run that a command ended with.
 fn run_of(ran: &Ran) -> String {
     let rest = ran.stdout.split("Undo with: patchctl revert ").nth(1).unwrap();
@@ -95,4 +101,39 @@ fn a_job_that_the_console_disabled_stays_off_after_a_revert_of_another() {
     let ran = repo.run_at(&server, &APPLY).ends(4);
     ran.says("the job was disabled in the console, last edited by anna.k");
     assert_eq!(server.job(&id(2))["status"], "Disabled");
+}
+
+#[test]
+fn a_parent_with_children_that_are_not_shown_stays() {
+    let server = Server::of(Vec::new());
+    let repo = Repo::empty();
+    write(&repo, "parent", WHOLE);
+    repo.run_at(&server, &APPLY).ends(0);
+    let parent = id_of(&server, "parent", "Windows").unwrap();
+    // The run wrote to no job of that platform, so its list is not read: as where a login may not see a job.
+    let child = json!({"name": "theirs", "platform": "Linux", "linkedJobId": parent});
+    let job: Map<String, Value> = serde_json::from_value(child).unwrap();
+    server.happen(&Event::Insert { user: "berta.l".to_owned(), job });
+    server.take_requests();
+    let ran = repo.run_at(&server, &REVERT).ends(3);
+    ran.says("not deleted: the API counts 1 linked to it, and shows 0");
+    assert!(server.requests().iter().all(|call| call.call != Call::Delete));
+    assert!(id_of(&server, "parent", "Windows").is_some());
+}
+
+#[test]
+fn a_child_that_is_not_shown_and_came_after_the_plan_keeps_its_parent() {
+    let server = Server::of(Vec::new());
+    let repo = Repo::empty();
+    write(&repo, "parent", WHOLE);
+    repo.run_at(&server, &APPLY).ends(0);
+    let parent = id_of(&server, "parent", "Windows").unwrap();
+    let child = json!({"name": "theirs", "platform": "Linux", "linkedJobId": parent});
+    let job: Map<String, Value> = serde_json::from_value(child).unwrap();
+    // Read for the plan, and before the job is removed.
+    let insert = Event::Insert { user: "berta.l".to_owned(), job };
+    server.change(|behaviour| behaviour.meanwhile = vec![Meanwhile::before(Call::Get, 2, insert)]);
+    server.take_requests();
+    repo.run_at(&server, &REVERT).ends(3).says("the API counts 1 linked to it, and shows 0");
+    assert!(server.requests().iter().all(|call| call.call != Call::Delete));
 }
