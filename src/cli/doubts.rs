@@ -1,6 +1,6 @@
 //! Scripts that somebody may have replaced before a write of ours hid who it was: remembered until they are sent.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::bindings::ScriptDoubt;
 use crate::inventory::Inventory;
@@ -19,10 +19,11 @@ pub(super) fn remember(
     ledger: &mut Ledger,
 ) {
     let summaries = inventory.into_iter().flat_map(|inventory| &inventory.summaries);
-    let scripted: BTreeSet<&str> =
-        summaries.filter(|summary| summary.has_scripts).map(|summary| summary.key.as_str()).collect();
+    let scripted: BTreeMap<&str, bool> =
+        summaries.map(|summary| (summary.key.as_str(), summary.has_scripts)).collect();
     let declares = |change: &Change| {
-        scripted.contains(change.key.as_str())
+        // A manifest that is not here, or can not be read, may have scripts; a doubt of one that has none shows nowhere.
+        scripted.get(change.key.as_str()).copied().unwrap_or(true)
             || change.basis.as_ref().is_some_and(|basis| !script::all_declared(&basis.declared).is_empty())
     };
     for change in plan.changes.iter().filter(|change| change.action.writes() && declares(change)) {

@@ -379,7 +379,11 @@ impl Request<'_> {
             if let (Some(id), Some(name)) = (change.id.as_deref().or(text("id")), text("name")) {
                 let platform = text("platform").and_then(Platform::parse).or(change.platform);
                 let mut summaries = inventory.into_iter().flat_map(|inventory| &inventory.summaries);
-                let protect = summaries.any(|s| s.key == change.key && s.protect);
+                // A run that undoes another one may be about a manifest that is gone, or can not be read.
+                let protect = summaries.find(|summary| summary.key == change.key).map_or_else(
+                    || ledger.bound(&change.key).is_some_and(|bound| bound.protect),
+                    |summary| summary.protect,
+                );
                 ledger.created(&change.key, &id.to_ascii_lowercase(), name, platform, protect);
             }
         }

@@ -114,7 +114,8 @@ impl Writer<'_> {
         }
         if self.look.leave.protected.contains(&self.job.key) {
             let help = "take `protect` out of the manifest, or delete the job in the console";
-            return Some(("its manifest says `protect: true`".to_owned(), help.to_owned()));
+            let reason = "it is protected by `protect: true` in its manifest".to_owned();
+            return Some((reason, help.to_owned()));
         }
         removal.obstacle(live)
     }

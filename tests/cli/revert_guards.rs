@@ -2,12 +2,13 @@
 //! what earlier runs knew of a job is known after it.
 
 use std::collections::BTreeMap;
+use std::fs;
 
 use patchctl::simulator::{Call, Effect, Event, Fault, Meanwhile, ThrottleForm};
 use serde_json::{Map, Value, json};
 
 use crate::identity::{commit, git};
-use crate::support::{Ran, Repo, Server, id, live_job, live_job_with, manifest};
+use crate::support::{CUSTOMER, Ran, Repo, Server, id, live_job, live_job_with, live_script, manifest};
 
 const APPLY: [&str; 4] = ["apply", "--auto-approve", "--settle-time", "0"];
 const REVERT: [&str; 4] = ["revert", "--auto-approve", "--settle-time", "0"];
@@ -136,4 +137,81 @@ fn a_child_that_is_not_shown_and_came_after_the_plan_keeps_its_parent() {
     server.take_requests();
     repo.run_at(&server, &REVERT).ends(3).says("the API counts 1 linked to it, and shows 0");
     assert!(server.requests().iter().all(|call| call.call != Call::Delete));
+}
+
+const SCRIPTED: &str = "  preDeployActions:\n    - action: Run Script\n      params: { actionItem: Drain, timeout: 180 }\n      \
+                        scriptType: ps\n      script: exit 0\n";
+
+#[test]
+fn a_script_in_doubt_stays_in_doubt() {
+    for is_readable in [true, false] {
+        let live = json!({"preDeployActions": [live_script(1, "Drain")]});
+        let server = Server::of(vec![live_job_with(1, "job", live)]);
+        let repo = Repo::empty();
+        let mut texts = (1..3).map(|n| manifest("job", &format!("{SCRIPTED}  timeout: {n}\n")));
+        let (first, second) = (texts.next().unwrap(), texts.next().unwrap());
+        for text in [&first, &second] {
+            repo.write("jobs.d/job.yaml", text);
+            repo.run_at(&server, &APPLY).ends(0);
+        }
+        let path = format!("{CUSTOMER}/aaaaaaaa-0000-4000-8000-000000000001/Script");
+        let scripts = BTreeMap::from([(path, "Format-Volume".to_owned())]);
+        server.happen(&Event::Edit { id: id(1), user: "anna.k".to_owned(), merge: Map::new(), scripts });
+        let unverified = || {
+            let report = repo.run_at(&server, &["drift", "--output", "json"]).ends(2).json();
+            report["unverified"][0]["changed_by"]["name"].clone()
+        };
+        assert_eq!(unverified(), "anna.k");
+        // Also where nothing here tells which jobs have scripts.
+        repo.write("jobs.d/job.yaml", if is_readable { first.as_str() } else { "{" });
+        repo.run_at(&server, &REVERT).ends(0).says("applied       update job");
+        repo.write("jobs.d/job.yaml", &first);
+        assert_eq!(unverified(), "anna.k", "{is_readable}");
+    }
+}
+
+/// A protected job that was written to twice; the second time is undone.
+fn protected(between: impl Fn(&Repo)) -> (Server, Repo) {
+    let server = Server::of(vec![live_job(1, "keep"), live_job(2, "job")]);
+    let repo = Repo::with(&[("keep", "")]);
+    let text = |n: u8| {
+        manifest("job", &format!("  timeout: {n}\n")).replace("  key: job\n", "  key: job\n  protect: true\n")
+    };
+    for n in [5, 6] {
+        repo.write("jobs.d/job.yaml", text(n));
+        repo.run_at(&server, &APPLY).ends(0);
+    }
+    between(&repo);
+    repo.run_at(&server, &REVERT).ends(0);
+    let _gone = fs::remove_file(repo.path("jobs.d/job.yaml"));
+    (server, repo)
+}
+
+#[test]
+fn a_protected_job_is_protected_after_a_revert() {
+    let leave: fn(&Repo) = |_| {};
+    let remove: fn(&Repo) = |repo| fs::remove_file(repo.path("jobs.d/job.yaml")).unwrap();
+    let spoil: fn(&Repo) = |repo| repo.write("jobs.d/job.yaml", "{");
+    for between in [leave, remove, spoil] {
+        let (server, repo) = protected(between);
+        let ran = repo.run_at(&server, &[&APPLY[..], &["--prune", "--max-deletes", "5"]].concat()).ends(3);
+        ran.says("not deleted: its manifest said `protect: true`");
+        assert_eq!(server.job(&id(2))["timeout"], 5);
+    }
+}
+
+#[test]
+fn a_protected_job_that_the_run_made_stays_though_its_manifest_is_gone() {
+    let server = Server::of(vec![live_job(1, "keep")]);
+    let repo = Repo::with(&[("keep", "")]);
+    repo.write(
+        "jobs.d/new.yaml",
+        manifest("new", WHOLE).replace("  key: new\n", "  key: new\n  protect: true\n"),
+    );
+    repo.run_at(&server, &APPLY).ends(0);
+    fs::remove_file(repo.path("jobs.d/new.yaml")).unwrap();
+    repo.run_at(&server, &REVERT)
+        .ends(3)
+        .says("not deleted: it is protected by `protect: true` in its manifest");
+    assert!(id_of(&server, "new", "Windows").is_some());
 }

@@ -29,6 +29,7 @@ use crate::cli::unsettled::to_the_second;
 use crate::cli::{Exit, again, cost, journal, pretty, record};
 use crate::details::{CacheUse, Details};
 use crate::diagnostic::Diagnostics;
+use crate::inventory::Inventory;
 use crate::job::nearest;
 use crate::journal::Undoes;
 use crate::journal::folder::{self, Kept};
@@ -38,7 +39,7 @@ use crate::plan::{Decisions, Outcome, OutcomeKind, Plan, Policy, RunOnce, StampC
 use crate::render;
 use crate::render::text::{Layout, clean, count};
 use crate::revert::{self, Inverse, Leave, Look, Now, PastRun};
-use crate::snapshot::{ApiUsers, ListRow, LiveJob};
+use crate::snapshot::{ListRow, LiveJob};
 use crate::source::{Place, SourceFile, Span};
 use crate::terminal::Terminal;
 
@@ -221,7 +222,8 @@ async fn plan_and_undo(
     };
     let mut audit = Audit::open(&args.writing, &run, None)?;
     let session = Session::open(&settings, &planning, terminal).await?;
-    let undoing = Undoing { request, args, session: &session };
+    let inventory = known::inventory(request);
+    let undoing = Undoing { request, args, session: &session, inventory: inventory.as_ref() };
     let exit = match undoing.make().await {
         Err(failure) => Err(failure),
         Ok((mut made, undone)) if args.dry_run => {
@@ -231,7 +233,7 @@ async fn plan_and_undo(
         Ok((mut made, undone)) => {
             let after = After {
                 request,
-                inventory: None,
+                inventory: inventory.as_ref(),
                 head: None,
                 writes_ids: false,
                 run: &run,
@@ -248,6 +250,8 @@ struct Undoing<'a> {
     request: Request<'a>,
     args: &'a RevertArgs,
     session: &'a Session,
+    /// The manifests, where they can be read.
+    inventory: Option<&'a Inventory>,
 }
 
 impl Undoing<'_> {
@@ -303,17 +307,21 @@ impl Undoing<'_> {
         jobs.values().flatten().for_each(|job: &LiveJob| stamps.add(&job.stamp));
         let probes = probing::open(settings, identity, false, terminal);
         let choice = self.request.choose(self.session.client.simulator_updates(), &probes);
-        let policy = self.policy(choice.planned());
+        let customer = customers.into_iter().collect::<Vec<_>>().join(",");
+        let ledger = self.request.open_ledger(identity, &customer);
+        let policy = self.policy(choice.planned(), &ledger);
         let path = settings.shown(&chosen.path);
         let place = Place::new(&SourceFile::new(path.as_str(), ""), Span::new(0, 0));
-        let mut leave = Leave {
+        let leave = Leave {
             overrides: self.args.overrides.iter().cloned().collect(),
             partly: self.args.allow_partial.iter().cloned().collect(),
-            protected: BTreeSet::new(),
+            protected: known::protected(&past, self.inventory, &ledger),
         };
         let command = again::command(&format!("patchctl revert {}", past.start.run), self.request.common);
         let mut known = Known::default();
-        known.of_the_tree(self.request, &past, &mut leave);
+        if let Some(inventory) = self.inventory {
+            known.of_the_tree(self.request, inventory, &past);
+        }
         let mut commits = self.commits(&kept, chosen, &past);
         let inverse = loop {
             let now = Now { jobs: &jobs, rows: &rows, stamps: &stamps };
@@ -339,10 +347,8 @@ impl Undoing<'_> {
         if choice == Choice::Open {
             plan.probe_first(&settings.owner);
         }
-        let customer = customers.into_iter().collect::<Vec<_>>().join(",");
         let now = jiff::Timestamp::now().as_millisecond();
         let details = Details::open(&self.request.cache_folder(), identity, &customer, CacheUse::Full, now);
-        let ledger = self.request.open_ledger(identity, &customer);
         let made = Made {
             plan,
             scripts: known.scripts,
@@ -358,7 +364,7 @@ impl Undoing<'_> {
             rows: Vec::new(),
             bindings: BTreeMap::new(),
             others: BTreeSet::new(),
-            api_users: ApiUsers::default(),
+            api_users: policy.api_users,
         };
         Ok((made, Undone { run: past, left_out, is_whole: self.request.common.only.is_empty() }))
     }
@@ -397,8 +403,10 @@ impl Undoing<'_> {
         overrides.chain(self.args.allow_partial.iter().map(|key| ("--allow-partial", key)))
     }
 
-    fn policy(&self, envelope: Envelope) -> Policy {
+    fn policy(&self, envelope: Envelope, ledger: &Ledger) -> Policy {
         let settings = self.request.settings;
+        let mut api_users = settings.api_users();
+        ledger.api_users().for_each(|user| api_users.add(user));
         Policy {
             owner: settings.owner.clone(),
             envelope,
@@ -406,7 +414,7 @@ impl Undoing<'_> {
             now: jiff::Timestamp::now().as_millisecond(),
             record: self.request.record.cloned(),
             run_once: RunOnce::default(),
-            api_users: settings.api_users(),
+            api_users,
             decisions: Decisions::default(),
             set_scripts: Vec::new(),
             allow_script_loss: Vec::new(),
