@@ -57,7 +57,7 @@ pub(super) fn words(lost: &[Lost]) -> String {
 }
 
 /// `a, b and c`.
-fn enumerated(words: &[String]) -> String {
+pub(super) fn enumerated(words: &[String]) -> String {
     match words {
         [] => String::new(),
         [one] => one.clone(),

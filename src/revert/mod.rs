@@ -177,10 +177,11 @@ struct Undo<'a> {
 
 impl<'a> Undo<'a> {
     fn job(&mut self, job: &PastJob) {
-        let id = job.id.clone().or_else(|| self.id_by_name(job));
-        let live = id.as_deref().and_then(|id| self.look.now.jobs.get(id)?.as_ref());
+        let meant = Meant::by(job, self.look.now.rows);
+        let id = meant.id();
+        let live = id.and_then(|id| self.look.now.jobs.get(id)?.as_ref());
         let live = live.filter(|live| live.raw.pointer("/deletedBy/date").is_none_or(Value::is_null));
-        let writer = Writer { look: self.look, job, id: id.as_deref(), live };
+        let writer = Writer { look: self.look, job, id, live };
         if let Some(doubt) = &job.doubt {
             let command = self.look.command;
             let help = format!("look at it with patchctl plan, which reads it again; then run `{command}`");
@@ -201,7 +202,11 @@ impl<'a> Undo<'a> {
                 let change = writer.remove(live, &self.going());
                 self.changes.push(change);
             }
-            (false, false, None) => self.leave(job, "the job that it made is gone already"),
+            (false, false, None) => match &meant {
+                Meant::Job(_) => self.leave(job, "the job that it made is gone already"),
+                Meant::Several(ids) => self.changes.push(writer.not_told_apart(ids)),
+                Meant::Nobody => self.changes.push(writer.not_found()),
+            },
             (false, true, Some(live)) => self.put_back(&writer, live),
             (false, true, None) => {
                 let reason = "the job is gone: it was deleted since".to_owned();
@@ -213,13 +218,6 @@ impl<'a> Undo<'a> {
 
     fn leave(&mut self, job: &PastJob, why: &str) {
         self.left_out.push((job.key.clone(), why.to_owned()));
-    }
-
-    /// The job that a create made whose answer was lost: the only one of its name.
-    fn id_by_name(&self, job: &PastJob) -> Option<String> {
-        let mut rows =
-            self.look.now.rows.iter().filter(|row| row.name == job.name && row.platform == job.platform);
-        rows.next().filter(|_| rows.next().is_none()).map(|row| row.id.clone())
     }
 
     /// Jobs that go, or that let go of their parent, by id, with the step that does it.
@@ -306,6 +304,42 @@ impl<'a> Undo<'a> {
                     *id = links::Placeholder::Action { name, key }.to_string().into();
                 }
             }
+        }
+    }
+}
+
+/// The live job that a run wrote to, as far as the journal and the lists tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Meant {
+    /// This one.
+    Job(String),
+    /// One of these, which have its name: the journal holds no id where the answer to a create was lost.
+    Several(Vec<String>),
+    /// No live job has its name, and there is no id.
+    Nobody,
+}
+
+impl Meant {
+    /// Looks for the job of a run: by its id, else as the only one of its name and platform.
+    pub fn by(job: &PastJob, rows: &[ListRow]) -> Self {
+        if let Some(id) = &job.id {
+            return Self::Job(id.clone());
+        }
+        let is_alike =
+            |row: &&ListRow| row.name == job.name && (job.platform.is_none() || row.platform == job.platform);
+        let ids: Vec<String> = rows.iter().filter(is_alike).map(|row| row.id.clone()).collect();
+        match <[String; 1]>::try_from(ids) {
+            Ok([id]) => Self::Job(id),
+            Err(ids) if ids.is_empty() => Self::Nobody,
+            Err(ids) => Self::Several(ids),
+        }
+    }
+
+    /// The job's id, where it is one.
+    pub fn id(&self) -> Option<&str> {
+        match self {
+            Self::Job(id) => Some(id),
+            Self::Several(_) | Self::Nobody => None,
         }
     }
 }

@@ -96,6 +96,34 @@ impl Writer<'_> {
         change
     }
 
+    /// The job that the run made may be one of several.
+    pub(super) fn not_told_apart(&self, ids: &[String]) -> Change {
+        let (name, all) = (&self.job.name, if ids.len() == 2 { "both" } else { "all" });
+        let reason = format!(
+            "not deleted: the live jobs {} are {all} called `{name}`, and the journal does not say which of them the \
+             run made",
+            former::enumerated(ids)
+        );
+        let help = format!(
+            "look for the stamp `{}/{}` in their descriptions; delete the one that is to go in the console",
+            self.look.policy.owner, self.job.key
+        );
+        self.blocked(reason, &help)
+    }
+
+    /// The job that the run made has another name now, or is gone.
+    pub(super) fn not_found(&self) -> Change {
+        let reason = format!(
+            "not deleted: no live job is called `{}` any more, and the journal does not hold the id of the one that \
+             the run made",
+            self.job.name
+        );
+        self.blocked(
+            reason,
+            "if it has another name now, delete it in the console; if it is gone, all is done",
+        )
+    }
+
     fn status_note(&self, live: &LiveJob) -> Option<String> {
         let status = live.normalised.text("status")?;
         normalise::is_armed(Some(status)).then(|| format!("the live job is {status}"))
@@ -283,19 +311,30 @@ impl Writer<'_> {
         if let Some(change) = self.not_editable(seen, &desired) {
             return shown(change);
         }
+        let is_disarmed =
+            normalise::is_armed(live.normalised.text("status")) && !normalise::is_armed(seen.text("status"));
+        // A job that the run armed is disabled whatever becomes of its members: it can be armed again, and what it does
+        // to servers can not be taken back.
+        let left = |mut change: Change| {
+            if is_disarmed {
+                let words = "the job is disabled all the same, because the run armed it";
+                change.notes.insert(change.notes.len().min(1), words.to_owned());
+            }
+            change
+        };
         let key = &self.job.key;
         if !moved.is_empty() && !self.look.leave.overrides.contains(key) {
-            return self.held(live, moved);
+            return left(self.held(live, moved));
         }
         if let Some(change) = self.half(former) {
-            return shown(change);
+            return left(shown(change));
         }
         if let Some(Issue::AmbiguousAction { item, .. }) =
             issues.iter().find(|issue| matches!(issue, Issue::AmbiguousAction { .. }))
         {
             let reason =
                 format!("several live actions are called `{item}`, and it can not be told which is meant");
-            return self.blocked(reason, "put it right in the console, or in its manifest");
+            return left(self.blocked(reason, "put it right in the console, or in its manifest"));
         }
         let stamp = self.stamp(&desired, former.lost.is_empty());
         let mut change = self.step(
@@ -379,7 +418,7 @@ impl Writer<'_> {
         let mut change = self.step(Action::Held, format!("edited since that run, last by {}", when(&edit)));
         change.fields = moved.iter().cloned().map(planned).collect();
         change.notes.push(
-            "shown is what moved: as the run left it, and as it is now; nothing of this job is put back"
+            "shown is what moved: as the run left it, and as it is now; no member of this job is put back"
                 .to_owned(),
         );
         change.notes.push(format!(

@@ -3,12 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::process::Stdio;
 
 use patchctl::simulator::{Call, Effect, Event, Fault, Meanwhile, ThrottleForm};
 use serde_json::{Map, Value, json};
 
 use crate::identity::{commit, git};
-use crate::support::{CUSTOMER, Ran, Repo, Server, id, live_job, live_job_with, live_script, manifest};
+use crate::support::{
+    CUSTOMER, LOGIN, Ran, Repo, Server, id, live_job, live_job_with, live_script, manifest,
+};
 
 const APPLY: [&str; 4] = ["apply", "--auto-approve", "--settle-time", "0"];
 const REVERT: [&str; 4] = ["revert", "--auto-approve", "--settle-time", "0"];
@@ -38,6 +41,11 @@ fn id_of(server: &Server, name: &str, platform: &str) -> Option<String> {
 fn run_of(ran: &Ran) -> String {
     let rest = ran.stdout.split("Undo with: patchctl revert ").nth(1).unwrap();
     rest.split_whitespace().next().unwrap().to_owned()
+}
+
+/// What was said, without line breaks.
+fn in_one_line(ran: &Ran) -> String {
+    ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn edit_of_anna(n: u8, merge: Value) -> Event {
@@ -168,6 +176,93 @@ fn a_script_in_doubt_stays_in_doubt() {
         repo.write("jobs.d/job.yaml", &first);
         assert_eq!(unverified(), "anna.k", "{is_readable}");
     }
+}
+
+#[test]
+fn a_job_that_was_armed_is_disabled_though_its_members_are_held() {
+    let server = Server::of(vec![whole_job(1, "job", json!({}))]);
+    let repo = Repo::with(&[("job", &format!("{WHOLE}  timeout: 5\n  status: Enabled\n"))]);
+    repo.run_at(&server, &APPLY).ends(0);
+    server.edit(&id(1), json!({"timeout": 6}));
+    let ran = repo.run_at(&server, &REVERT).ends(4);
+    let words = in_one_line(&ran);
+    assert!(!words.contains("nothing of this job is put back"), "{words}");
+    assert!(
+        words.contains(
+            "no member of this job is put back = the job is disabled all the same, because the run armed it"
+        ),
+        "{words}"
+    );
+    let job = server.job(&id(1));
+    assert_eq!((&job["timeout"], &job["status"]), (&json!(6), &json!("Disabled")));
+    // Where nothing is disabled, nothing is said of it.
+    let ran = repo.run_at(&server, &REVERT).ends(3);
+    let words = in_one_line(&ran);
+    assert!(
+        words.contains("no member of this job is put back") && !words.contains("all the same"),
+        "{words}"
+    );
+}
+
+/// A run that was killed while it waited for the answer to its create, which made `new` on Windows; it had written to
+/// a job on Linux before.
+fn killed_create(others: Vec<Value>) -> (Server, Repo) {
+    let mut jobs = vec![live_job_with(1, "a", json!({"platform": "Linux"}))];
+    jobs.extend(others);
+    let server = Server::of(jobs);
+    let repo = Repo::empty();
+    repo.write(
+        "jobs.d/a.yaml",
+        manifest("a", "  timeout: 5\n").replace("platform: Windows", "platform: Linux"),
+    );
+    write(&repo, "new", WHOLE);
+    server.change(|behaviour| behaviour.fail_next = vec![Fault::on(Call::Create, Effect::HangAfter)]);
+    let mut command = repo.command(&APPLY);
+    command.args(["--gateway", &server.url()]).envs(LOGIN).stdout(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    while id_of(&server, "new", "Windows").is_none() {
+        assert_eq!(child.try_wait().unwrap(), None, "it ended before it wrote");
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(server.job(&id(1))["timeout"], 5);
+    (server, repo)
+}
+
+#[test]
+fn a_job_whose_id_is_not_known_is_found_by_name_and_platform() {
+    let (server, repo) = killed_create(vec![live_job_with(2, "new", json!({"platform": "Linux"}))]);
+    repo.run_at(&server, &REVERT).ends(0).says("applied       delete new");
+    assert_eq!(id_of(&server, "new", "Windows"), None);
+    assert_eq!(id_of(&server, "new", "Linux"), Some(id(2)));
+    assert_eq!(server.job(&id(1))["timeout"], 4);
+}
+
+#[test]
+fn a_job_whose_id_is_not_known_is_not_told_from_another_of_its_name() {
+    let (server, repo) = killed_create(Vec::new());
+    // Once it is settled, nothing else is read of it.
+    repo.run_at(&server, &["plan"]).ends(0).complains("the job was made");
+    let job: Map<String, Value> = serde_json::from_value(json!({"name": "new"})).unwrap();
+    server.happen(&Event::Insert { user: "anna.k".to_owned(), job });
+    let made = server.dump()["jobs"].as_array().unwrap().len();
+    let ran = repo.run_at(&server, &REVERT).ends(4);
+    let words = in_one_line(&ran);
+    assert!(words.contains("are both called `new`, and the journal does not say which of them"), "{words}");
+    assert_eq!(server.dump()["jobs"].as_array().unwrap().len(), made);
+}
+
+#[test]
+fn a_job_whose_id_is_not_known_is_not_called_gone_where_it_has_another_name() {
+    let (server, repo) = killed_create(Vec::new());
+    repo.run_at(&server, &["plan"]).ends(0).complains("the job was made");
+    let made = id_of(&server, "new", "Windows").unwrap();
+    server.edit(&made, json!({"name": "renamed"}));
+    let ran = repo.run_at(&server, &REVERT).ends(4);
+    let words = in_one_line(&ran);
+    assert!(words.contains("no live job is called `new` any more"), "{words}");
+    assert!(!words.contains("gone already"), "{words}");
 }
 
 /// A protected job that was written to twice; the second time is undone.

@@ -38,7 +38,7 @@ use crate::patch::Envelope;
 use crate::plan::{Decisions, Outcome, OutcomeKind, Plan, Policy, RunOnce, StampCounts};
 use crate::render;
 use crate::render::text::{Layout, clean, count};
-use crate::revert::{self, Inverse, Leave, Look, Now, PastRun};
+use crate::revert::{self, Inverse, Leave, Look, Meant, Now, PastRun};
 use crate::snapshot::{ListRow, LiveJob};
 use crate::source::{Place, SourceFile, Span};
 use crate::terminal::Terminal;
@@ -437,12 +437,12 @@ impl Undoing<'_> {
     ) -> Result<BTreeMap<String, Option<LiveJob>>, Failure> {
         let mut jobs = BTreeMap::new();
         for job in past.jobs.iter().filter(|job| is_wanted(&job.key)) {
-            let named = || rows.iter().find(|row| row.name == job.name).map(|row| row.id.clone());
-            let Some(id) = job.id.clone().or_else(named) else { continue };
-            let live = self.session.client.get_job(&id).await.map_err(read_failed)?.map(LiveJob::new);
+            let meant = Meant::by(job, rows);
+            let Some(id) = meant.id() else { continue };
+            let live = self.session.client.get_job(id).await.map_err(read_failed)?.map(LiveJob::new);
             let customer = live.as_ref().and_then(LiveJob::customer_id).map(str::to_ascii_lowercase);
             self.request.check_customer(&customer.into_iter().collect())?;
-            jobs.insert(id, live);
+            jobs.insert(id.to_owned(), live);
         }
         Ok(jobs)
     }
