@@ -11,12 +11,13 @@ use crate::overlay;
 use crate::plan::{Basis, Change};
 use crate::script;
 
-/// Differences between what the plan saw and what is there now, under the members that the request carries.
+/// Differences between a job as it was seen `before`, by the plan or just before a write, and what is there now, under the
+/// members that the request carries.
 ///
 /// A member that nobody is about to write may have moved: that is a note, not an obstacle.
-pub fn moved(change: &Change, basis: &Basis, now: &Normalised) -> Vec<FieldChange> {
+pub fn moved(change: &Change, before: &Normalised, now: &Normalised) -> Vec<FieldChange> {
     let touched: Vec<&str> = change.fields.iter().map(|field| top_level(&field.path)).collect();
-    diff::diff(&basis.live, now)
+    diff::diff(before, now)
         .into_iter()
         .filter(|field| {
             let name = top_level(&field.pointer);

@@ -157,7 +157,11 @@ impl<A: WriteApi> Update<'_, A> {
             // Where the same stamp was there before, only what moved since can tell.
             let stamp_tells = self.basis.description.is_some() && !self.is_stamped(before);
             let is_edited = now.last_edit() != before.last_edit();
-            let is_as_before = verify::moved(self.change, self.basis, &now.normalised).is_empty();
+            // Not with what the plan saw: a job that was disabled for this edit is not that any more. A status moves by
+            // itself, and an older copy may still show the former one; only `may_be_sent` is as strict about it.
+            let is_as_before = verify::moved(self.change, &before.normalised, &now.normalised)
+                .iter()
+                .all(|field| field.pointer == "/status");
             if is_as_before && !(is_stamped && (stamp_tells || is_edited)) {
                 if settling.wait(self.run).await {
                     continue;
@@ -186,7 +190,7 @@ impl<A: WriteApi> Update<'_, A> {
             return Err(outcome);
         }
         let edit = fresh.last_edit();
-        let moved = verify::moved(self.change, self.basis, &fresh.normalised);
+        let moved = verify::moved(self.change, &self.basis.live, &fresh.normalised);
         if !moved.is_empty() {
             let left = crate::diff::diff(
                 &fresh.normalised,

@@ -1,6 +1,6 @@
 //! What the random tests of this folder found, each small.
 
-use patchctl::simulator::{Behaviour, Call, EditEnabled, Effect, Fault};
+use patchctl::simulator::{Behaviour, Call, EditEnabled, Effect, Fault, Lag};
 use serde_json::{Value, json};
 
 use crate::cli::{Repo, Server, bodies, id, live_job_with, live_script, manifest};
@@ -137,4 +137,56 @@ fn a_status_that_nobody_can_ask_for_is_no_difference_for_ever() {
         repo.run_at(&server, &["apply", "--auto-approve"]).ends(1);
         assert_eq!(server.take_requests(), []);
     }
+}
+
+/// The answer to the edit was lost while the job was off: it was compared with the job as it was Enabled, so it was
+/// neither what it was nor what it should be, was not sent again, and stayed off.
+#[test]
+fn an_edit_of_a_disabled_job_whose_answer_is_lost_is_settled_like_any_other() {
+    for (effect, n_updates) in [(Effect::CloseBefore, 3), (Effect::CloseAfter, 2), (Effect::Garbage, 2)] {
+        let server = refusing(armed(json!({})));
+        server.change(|behaviour| behaviour.fail_next.push(Fault::on(Call::Update, effect.clone()).nth(2)));
+        let repo = Repo::with(&[("job", "  timeout: 5\n  status: Enabled\n")]);
+        let (words, document) = outcomes(&server, &repo, 0);
+        assert_eq!(words, ["update applied"], "{effect:?} {document:#}");
+        let requests = server.take_requests();
+        // The first of the updates is the one that was refused; the job is switched off and on once.
+        let n_status = bodies(&requests, Call::Status).len();
+        assert_eq!((bodies(&requests, Call::Update).len(), n_status), (n_updates, 2), "{effect:?}");
+        let job = server.job(&id(1));
+        assert_eq!((&job["status"], &job["timeout"]), (&json!("Enabled"), &json!(5)), "{effect:?}");
+        repo.run_at(&server, &["plan"]).ends(0).says("No changes.");
+    }
+}
+
+/// The same where the first reads after it still show the job as it was disabled.
+#[test]
+fn a_lost_edit_of_a_disabled_job_that_shows_late_is_waited_for() {
+    let server = refusing(armed(json!({})));
+    server.change(|behaviour| {
+        behaviour.get_lag = Lag::Calls(1);
+        behaviour.fail_next.push(Fault::on(Call::Update, Effect::CloseAfter).nth(2));
+    });
+    let repo = Repo::with(&[("job", "  timeout: 5\n  status: Enabled\n")]);
+    let apply = ["apply", "--auto-approve", "--output", "json", "--settle-time", "20s"];
+    let document = repo.run_at(&server, &apply).ends(0).json();
+    assert_eq!(document["changes"][0]["outcome"], "applied", "{document:#}");
+    assert_eq!(server.job(&id(1))["status"], "Enabled");
+    assert_eq!(bodies(&server.take_requests(), Call::Update).len(), 2);
+}
+
+/// Twice is the most. What is left off then is told, and the next run puts it right.
+#[test]
+fn an_edit_of_a_disabled_job_that_is_lost_twice_leaves_it_off_until_the_next_run() {
+    let server = refusing(armed(json!({})));
+    server.change(|behaviour| {
+        behaviour.fail_next.extend([2, 2].map(|nth| Fault::on(Call::Update, Effect::CloseBefore).nth(nth)));
+    });
+    let repo = Repo::with(&[("job", "  timeout: 5\n  status: Enabled\n")]);
+    let (words, document) = outcomes(&server, &repo, 4);
+    assert_eq!(words, ["update unsettled"], "{document:#}");
+    assert!(document["changes"][0]["notes"].to_string().contains("left Disabled"), "{document:#}");
+    assert_eq!(server.job(&id(1))["status"], "Disabled");
+    assert_eq!(outcomes(&server, &repo, 0).0, ["update applied", "enable applied"]);
+    assert_eq!(server.job(&id(1))["status"], "Enabled");
 }
