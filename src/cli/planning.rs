@@ -277,8 +277,8 @@ impl Request<'_> {
         let bound = selected.iter().zip(&bindings);
         let bound =
             bound.filter_map(|(summary, binding)| Some((summary.key.clone(), binding.id()?.to_owned())));
-        let bound = bound.collect();
-        let unsettled = self.settle_runs(&mut plan, &rows, identity, api).await;
+        let bound: Vec<_> = bound.collect();
+        let unsettled = self.settle_runs(&mut plan, &bound, &rows, identity, api).await;
         let seen_at = rows.iter().filter_map(|row| row.updated_at.max(row.created.at)).max();
         let bindings =
             selected.iter().zip(bindings).map(|(summary, binding)| (summary.key.clone(), binding)).collect();

@@ -35,10 +35,13 @@ impl UnsettledRuns {
 impl Request<'_> {
     /// Settles by reading what interrupted runs left open, says it, and writes it down, so that it is said once.
     ///
-    /// Steps of the plan that complete what such a run began say so.
+    /// Steps of the plan that complete what such a run began say so. `bound` holds the live job of each manifest that
+    /// the plan is about: a job that was disabled for an edit and is off still is settled by none but a plan with its
+    /// manifest, and only where that does not have it enabled. Else whoever edits it next would have disabled it.
     pub(super) async fn settle_runs<A: ReadApi>(
         &self,
         plan: &mut Plan,
+        bound: &[(String, String)],
         rows: &[ListRow],
         identity: &str,
         api: &A,
@@ -54,11 +57,11 @@ impl Request<'_> {
                 )),
                 // A simulator that starts afresh has other jobs: nothing of a former run is in them.
                 Left::Open(path, run) if self.planning.reset => {
-                    let all = run.pending.iter().map(|pending| written(pending, "reset")).collect();
+                    let all = run.pending.iter().map(|pending| written(pending, "reset", false)).collect();
                     self.note_settled(&path, all);
                 }
                 Left::Open(path, run) => {
-                    runs.0.push(self.settle_run(plan, rows, &path, &run, api).await);
+                    runs.0.push(self.settle_run(plan, bound, rows, &path, &run, api).await);
                 }
             }
         }
@@ -68,6 +71,7 @@ impl Request<'_> {
     async fn settle_run<A: ReadApi>(
         &self,
         plan: &mut Plan,
+        bound: &[(String, String)],
         rows: &[ListRow],
         path: &Path,
         run: &Unfinished,
@@ -87,14 +91,25 @@ impl Request<'_> {
         for pending in &run.pending {
             let id = pending.id().map_or_else(|| id_by_name(rows, pending), |id| Some(id.to_owned()));
             let judged = self.judge(pending, id.as_deref(), api).await;
-            let completes = judged.as_ref().is_ok_and(|judged| judged.is_left_disabled)
-                && note_completion(plan, pending.key(), &start.run);
+            let is_off = judged.as_ref().is_ok_and(|judged| judged.is_left_disabled);
+            let (mut stays_open, mut about_it) = (is_off, "");
+            if is_off {
+                let is_it =
+                    |(key, live): &(String, String)| key == pending.key() && Some(live) == id.as_ref();
+                let is_planned = bound.iter().any(is_it);
+                (stays_open, about_it) = match enabling(plan, pending.key(), is_planned, &start.run) {
+                    Enabling::Planned => (true, ""),
+                    Enabling::NotWanted => (false, NOT_WANTED),
+                    Enabling::NotHere => (true, NOT_HERE),
+                };
+            }
             let (verdict, mut words) = match &judged {
                 Ok(judged) => (judged.verdict.as_str(), judged.words.clone()),
                 Err(words) => ("unread", words.clone()),
             };
-            if completes {
+            if is_off {
                 words.push_str("; the job was disabled for this edit and is still Disabled");
+                words.push_str(about_it);
             }
             self.terminal.say(&format!(
                 "note: {} {} of run {}: {}\n",
@@ -103,10 +118,9 @@ impl Request<'_> {
                 start.run,
                 clean(&words)
             ));
-            let is_settled =
-                judged.as_ref().is_ok_and(|judged| judged.verdict != Verdict::NotYet) && !completes;
-            if is_settled {
-                settled.push(written(pending, verdict));
+            let is_known = judged.as_ref().is_ok_and(|judged| judged.verdict != Verdict::NotYet);
+            if is_known && !(stays_open && pending.is_noted()) {
+                settled.push(written(pending, verdict, stays_open));
             }
             writes.push(json!({
                 "key": pending.key(),
@@ -116,7 +130,7 @@ impl Request<'_> {
                 "sent_at": pending.sent_at(),
                 "verdict": verdict,
                 "message": words,
-                "left_disabled": completes,
+                "left_disabled": is_off,
             }));
         }
         if !settled.is_empty() || !run.is_told {
@@ -173,11 +187,12 @@ pub(super) fn to_the_second(at: &str) -> String {
     at.split_once('.').map_or_else(|| at.to_owned(), |(seconds, _)| format!("{seconds}Z"))
 }
 
-fn written(pending: &Pending, verdict: &str) -> SettledWrite {
+fn written(pending: &Pending, verdict: &str, left_disabled: bool) -> SettledWrite {
     SettledWrite {
         key: pending.key().to_owned(),
         action: pending.action().to_owned(),
         verdict: verdict.to_owned(),
+        left_disabled,
     }
 }
 
@@ -189,6 +204,33 @@ fn id_by_name(rows: &[ListRow], pending: &Pending) -> Option<String> {
     });
     let first = named.next()?;
     named.next().is_none().then(|| first.id.clone())
+}
+
+/// What a plan has for a job that was disabled for an edit and is off still.
+enum Enabling {
+    /// A step that enables it, now or once somebody has decided.
+    Planned,
+    /// Nothing, and its manifest was planned: Git does not want it Enabled.
+    NotWanted,
+    /// Nothing: its manifest was not planned, or something stands in the way.
+    NotHere,
+}
+
+const NOT_WANTED: &str =
+    ", and its manifest does not have it enabled: if it should run, declare `status: Enabled`";
+const NOT_HERE: &str = ", and this run does not enable it: apply its manifest, or enable it in the console";
+
+/// Finds out what a plan has for a job that run `run` left off; `is_planned` says that its manifest is in the plan.
+fn enabling(plan: &mut Plan, key: &str, is_planned: bool, run: &str) -> Enabling {
+    let mut steps = plan.changes.iter().filter(|change| change.key == key);
+    let is_in_the_way = steps.any(|change| matches!(change.action, Action::Blocked | Action::Held));
+    if note_completion(plan, key, run) {
+        Enabling::Planned
+    } else if is_planned && !is_in_the_way {
+        Enabling::NotWanted
+    } else {
+        Enabling::NotHere
+    }
 }
 
 /// Says at the step that arms a job again why it is Disabled; `false` where the plan has no such step.

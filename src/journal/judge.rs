@@ -36,6 +36,8 @@ impl Unfinished {
 pub struct Pending {
     /// Its calls, at least one.
     calls: Vec<Sent>,
+    /// What became of it, where a later run has written that down together with that the job is off still.
+    noted: Option<Verdict>,
 }
 
 #[derive(Clone, Debug)]
@@ -76,6 +78,12 @@ impl Verdict {
             Self::CannotTell => "cannot_tell",
         }
     }
+
+    /// Reads that word; one that it does not know tells nothing.
+    fn parse(word: &str) -> Self {
+        let all = [Self::TookEffect, Self::DidNot, Self::NotYet];
+        all.into_iter().find(|verdict| verdict.as_str() == word).unwrap_or(Self::CannotTell)
+    }
 }
 
 /// A verdict with its words.
@@ -113,7 +121,7 @@ pub fn read(text: &str) -> Option<Unfinished> {
                     Some(step) => step.calls.push(sent),
                     None => {
                         steps.insert(name, pending.len());
-                        pending.push(Some(Pending { calls: vec![sent] }));
+                        pending.push(Some(Pending { calls: vec![sent], noted: None }));
                     }
                 }
             }
@@ -136,8 +144,12 @@ pub fn read(text: &str) -> Option<Unfinished> {
             Line::Settled(settled) => {
                 found.is_told = true;
                 for write in settled.writes {
-                    if let Some(at) = steps.get(&(write.key, write.action)) {
-                        pending[*at] = None;
+                    let Some(at) = steps.get(&(write.key, write.action)) else { continue };
+                    match &mut pending[*at] {
+                        Some(step) if write.left_disabled => {
+                            step.noted = Some(Verdict::parse(&write.verdict));
+                        }
+                        step => *step = None,
                     }
                 }
             }
@@ -199,6 +211,11 @@ impl Pending {
         !self.calls.iter().any(Sent::may_have_worked)
     }
 
+    /// Whether what became of it is in the journal already, and it is open only because the job is off still.
+    pub fn is_noted(&self) -> bool {
+        self.noted.is_some()
+    }
+
     /// Whether the job may have been disabled for the edit of this step.
     fn was_disabled(&self) -> bool {
         self.action() == "update"
@@ -257,8 +274,12 @@ impl Pending {
                 }
             }
             Call::Update => {
-                let judged = self.judge_update(sent, live, not_there);
                 let is_armed = normalise::is_armed(live.normalised.text("status"));
+                // What was done to it since says nothing of the write any more.
+                if let Some(verdict) = self.noted.filter(|_| is_armed) {
+                    return said(verdict, "the job that was left Disabled for it is Enabled again");
+                }
+                let judged = self.judge_update(sent, live, not_there);
                 if self.was_disabled() && is_armed && is_young && judged.verdict == Verdict::DidNot {
                     // The edit was turned away; that it was disabled for another one may show later.
                     return said(
@@ -393,6 +414,7 @@ mod tests {
             key: "a".to_owned(),
             action: (*action).to_owned(),
             verdict: "took_effect".to_owned(),
+            left_disabled: false,
         };
         Line::Settled(Settled { at: String::new(), writes: writes.iter().map(write).collect() })
     }

@@ -243,4 +243,7 @@ pub struct SettledWrite {
     pub action: String,
     /// What was found.
     pub verdict: String,
+    /// Whether the job was disabled for an edit and is off still: then the write stays open, whatever became of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub left_disabled: bool,
 }

@@ -21,6 +21,7 @@ mod ignore_drift;
 mod import;
 mod interrupted;
 mod journal;
+mod left_off;
 mod lifecycle;
 mod links;
 mod lost;

@@ -290,7 +290,7 @@ impl Undoing<'_> {
             lists::read(api, revert::platforms(&past)).await.map_err(read_failed)?;
         self.request.check_customer(&customers)?;
         // What a killed run left open is settled first; that is written into its journal, which is then read again.
-        let unsettled = self.request.settle_runs(&mut nothing(), &rows, identity, api).await;
+        let unsettled = self.request.settle_runs(&mut nothing(), &[], &rows, identity, api).await;
         let again = read_kept(settings)?;
         let text = again.iter().find(|kept| kept.path == chosen.path).map_or(&chosen.text, |kept| &kept.text);
         let past = revert::read(text).unwrap_or(past);
