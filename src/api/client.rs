@@ -413,6 +413,10 @@ impl ReadApi for Client {
     fn calls(&self) -> CallCounts {
         self.counters.snapshot()
     }
+
+    fn waited(&self) -> Duration {
+        self.gate.waited()
+    }
 }
 
 impl WriteApi for Client {

@@ -34,6 +34,7 @@ mod token;
 mod transport;
 
 use std::future::Future;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -102,6 +103,9 @@ pub trait ReadApi {
 
     /// Returns the requests sent so far, by kind.
     fn calls(&self) -> CallCounts;
+
+    /// Returns for how long the rate limit has kept calls waiting so far. What was read before it grew may be old.
+    fn waited(&self) -> Duration;
 }
 
 /// What can be changed. Every method sends its request once; see [`WriteError`] for what is known afterwards.

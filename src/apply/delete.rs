@@ -41,8 +41,13 @@ impl<A: WriteApi> Delete<'_, A> {
             if let Some(outcome) = self.obstacle(&fresh) {
                 return outcome;
             }
+            let waited = self.run.api.waited();
             if let Some(outcome) = self.child(lists).await {
                 return outcome;
+            }
+            // The list may have waited for long; then the job is read anew, and the list is there.
+            if self.run.api.waited() != waited {
+                continue;
             }
             if interrupt.is_asked() {
                 return interrupted();
@@ -127,10 +132,15 @@ impl<A: WriteApi> Delete<'_, A> {
         if let Some(platform) = self.change.platform {
             lists.forget(platform);
         }
+        let waited = self.run.api.waited();
         let guard = match self.obstacle(&now) {
             Some(outcome) => Some(outcome),
             None => self.child(lists).await,
         };
+        let guard = guard.or_else(|| {
+            let words = "the rate limit made the run wait before it could be sent again";
+            (self.run.api.waited() != waited).then(|| Outcome::said(OutcomeKind::Unsettled, words))
+        });
         if let Some(guard) = guard {
             return once_more::not_sent(unclear, guard);
         }

@@ -41,5 +41,6 @@ mod simulator;
 mod support;
 mod terminal;
 mod usage;
+mod waits;
 mod why;
 mod write_ids;
