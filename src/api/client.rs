@@ -17,7 +17,8 @@ use super::settings::{Credentials, Settings};
 use super::sweep::{Page, Sweep, error_code_of, is_record_limit, rows_of};
 use super::token::{Token, TokenStore};
 use super::transport::{Answer, Transport};
-use super::{Listed, ReadApi, SettableStatus, UpdatesKnown, WriteApi};
+use super::{Listed, ReadApi, UpdatesKnown, WriteApi};
+use crate::job::SettableStatus;
 use crate::lean::Lean;
 
 /// Longest wait of a write at the gate. Beyond it, what was read just before the write could be out of date.

@@ -38,6 +38,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::job::SettableStatus;
 use crate::lean::Lean;
 
 pub use self::client::Client;
@@ -143,25 +144,6 @@ pub trait WriteApi: ReadApi {
     /// # Errors
     /// See [`WriteError`].
     fn delete_jobs(&self, ids: &[&str]) -> impl Future<Output = Result<Value, WriteError>> + Send;
-}
-
-/// The two values of a job's `status` that a person can ask for (REFERENCE section 8).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SettableStatus {
-    /// `Enabled`; a one-way door for run-once jobs.
-    Enabled,
-    /// `Disabled`.
-    Disabled,
-}
-
-impl SettableStatus {
-    /// The API's spelling, as it stands in the path of endpoint 6.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Enabled => "Enabled",
-            Self::Disabled => "Disabled",
-        }
-    }
 }
 
 /// What a server does with the members that a PATCH does not mention (REFERENCE section 9: not documented).

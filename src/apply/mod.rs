@@ -27,6 +27,7 @@ pub use self::interrupt::Interrupt;
 use self::lists::Lists;
 pub use self::send::Journal;
 use crate::api::WriteApi;
+use crate::job::SettableStatus;
 use crate::plan::{self, Action, Basis, Change, Outcome, OutcomeKind, Plan};
 use crate::script::Scripts;
 use crate::snapshot::LiveJob;
@@ -152,20 +153,11 @@ async fn step<A: WriteApi>(run: Run<'_, A>, change: &Change, progress: &mut Prog
         (Action::Create, Some(basis), _) => {
             create::Create { run, change, basis }.carry_out(&mut progress.lists).await
         }
-        (Action::Enable | Action::Disable, basis, Some(id)) => {
-            // After a step that wrote, the job is expected as that step left it.
-            let expected =
-                made.map(|job| &job.normalised).or_else(|| basis.as_ref().map(|basis| &basis.live));
-            if let Some(outcome) = taken_over(change, basis.as_ref(), made) {
-                return outcome;
-            }
-            match expected {
-                Some(expected) => {
-                    let expected = expected.clone();
-                    status::Status { run, change, id, expected: &expected }.carry_out().await
-                }
-                None => without_basis(),
-            }
+        (Action::Enable, basis, Some(id)) => {
+            set_status(run, change, basis.as_ref(), id, SettableStatus::Enabled, made).await
+        }
+        (Action::Disable, basis, Some(id)) => {
+            set_status(run, change, basis.as_ref(), id, SettableStatus::Disabled, made).await
         }
         (Action::Delete, Some(basis), Some(id)) => {
             delete::Delete { run, change, basis, id }.carry_out(&mut progress.lists).await
@@ -176,6 +168,25 @@ async fn step<A: WriteApi>(run: Run<'_, A>, change: &Change, progress: &mut Prog
             without_basis()
         }
     }
+}
+
+/// Changes the status of a job; `made` is the job as an earlier step of this run left it.
+async fn set_status<A: WriteApi>(
+    run: Run<'_, A>,
+    change: &Change,
+    basis: Option<&Basis>,
+    id: &str,
+    status: SettableStatus,
+    made: Option<&LiveJob>,
+) -> Outcome {
+    if let Some(outcome) = taken_over(change, basis, made) {
+        return outcome;
+    }
+    // After a step that wrote, the job is expected as that step left it.
+    let Some(expected) = made.map(|job| &job.normalised).or_else(|| basis.map(|basis| &basis.live)) else {
+        return without_basis();
+    };
+    status::Status { run, change, id, status, expected }.carry_out().await
 }
 
 /// Why a job is not armed after a step of this run has written to it: that step leaves alone what it does not write, so

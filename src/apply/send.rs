@@ -5,7 +5,8 @@ use std::io;
 use serde_json::Value;
 
 use super::Run;
-use crate::api::{SettableStatus, WriteApi, WriteError};
+use crate::api::{WriteApi, WriteError};
+use crate::job::SettableStatus;
 use crate::journal::{Answer, AnswerKind, Call, Expected, Intent};
 use crate::patch;
 use crate::plan::{Basis, Change, Outcome};

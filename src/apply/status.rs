@@ -8,10 +8,11 @@ use super::results::{self, JobResult};
 use super::send::{self, Noting, Target};
 use super::update::refused;
 use super::{MOST_THROTTLED_TRIES, Run, chain, interrupted, throttled};
-use crate::api::{SettableStatus, WriteApi, WriteError};
+use crate::api::{WriteApi, WriteError};
 use crate::diff::FieldChange;
+use crate::job::SettableStatus;
 use crate::normalise::{self, Normalised};
-use crate::plan::{Action, Change, Outcome, OutcomeKind};
+use crate::plan::{Change, Outcome, OutcomeKind};
 use crate::snapshot::LiveJob;
 use crate::verify;
 
@@ -20,6 +21,7 @@ pub(super) struct Status<'a, A> {
     pub(super) run: Run<'a, A>,
     pub(super) change: &'a Change,
     pub(super) id: &'a str,
+    pub(super) status: SettableStatus,
     /// The job as the plan saw it, or as an earlier step of this run left it.
     pub(super) expected: &'a Normalised,
 }
@@ -29,15 +31,7 @@ pub(super) struct Throttled;
 
 impl<A: WriteApi> Status<'_, A> {
     pub(super) async fn carry_out(&self) -> Outcome {
-        let status = match self.change.action {
-            Action::Enable => SettableStatus::Enabled,
-            Action::Create
-            | Action::Update
-            | Action::Disable
-            | Action::Delete
-            | Action::Blocked
-            | Action::Held => SettableStatus::Disabled,
-        };
+        let status = self.status;
         for _ in 0..MOST_THROTTLED_TRIES {
             if self.run.interrupt.is_asked() {
                 return interrupted();

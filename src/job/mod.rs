@@ -143,6 +143,25 @@ impl Platform {
     }
 }
 
+/// The two values of a job's `status` that a person can ask for (REFERENCE section 8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SettableStatus {
+    /// `Enabled`; a one-way door for run-once jobs.
+    Enabled,
+    /// `Disabled`.
+    Disabled,
+}
+
+impl SettableStatus {
+    /// The API's spelling, as it stands in the path of endpoint 6.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enabled => "Enabled",
+            Self::Disabled => "Disabled",
+        }
+    }
+}
+
 /// How sure a statement about the API is: REFERENCE, "Marks".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {

@@ -7,7 +7,7 @@ use super::job::{block, note, planned_field, step};
 use super::{Action, Basis, Change, Origin, Policy, Request, ignored};
 use crate::diagnostic::Diagnostic;
 use crate::diff::FieldChange;
-use crate::job::rules;
+use crate::job::{SettableStatus, rules};
 use crate::manifest::Manifest;
 use crate::normalise::{self, Normalised};
 use crate::snapshot::LiveJob;
@@ -53,7 +53,7 @@ impl RunOnce {
 
 /// The status step of a job that is made in the same run; `job` is what it will be.
 pub(super) fn of_new_job(policy: &Policy, manifest: &Manifest, job: &Normalised, first: String) -> Change {
-    let mut change = status_step(manifest, None, Action::Enable, &Value::Null);
+    let mut change = status_step(manifest, None, SettableStatus::Enabled, &Value::Null);
     change.after = vec![first];
     guarded(policy, manifest, job, None, change)
 }
@@ -68,8 +68,12 @@ pub(super) fn of_live_job(
     field: &FieldChange,
     content: Option<&Change>,
 ) -> Change {
-    let action = if normalise::is_armed(field.after.as_str()) { Action::Enable } else { Action::Disable };
-    let mut change = status_step(manifest, Some(id), action, &field.before);
+    let status = if normalise::is_armed(field.after.as_str()) {
+        SettableStatus::Enabled
+    } else {
+        SettableStatus::Disabled
+    };
+    let mut change = status_step(manifest, Some(id), status, &field.before);
     change.basis = Some(Basis {
         owner: policy.owner.clone(),
         declared: manifest.spec.clone(),
@@ -86,13 +90,13 @@ pub(super) fn of_live_job(
     });
     // Arming waits for the content. Disarming comes after it, too, and does not wait: a job that is to be off must not
     // stay armed because something else about it can not be done, and some edits can be done only once it is off.
-    if let Some(content) = content.filter(|_| action == Action::Enable) {
+    if let Some(content) = content.filter(|_| status == SettableStatus::Enabled) {
         change.after = vec![content.waiting.as_deref().unwrap_or(content).step()];
         if content.action == Action::Blocked {
             return block(change, "waits for a change that is blocked".to_owned(), "see the step before");
         }
     }
-    if action == Action::Enable {
+    if status == SettableStatus::Enabled {
         return guarded(policy, manifest, desired, Some(job), change);
     }
     // Whatever is not surely recurring may be a job that was armed for good.
@@ -175,16 +179,12 @@ fn assets(live: Option<&LiveJob>) -> String {
 }
 
 /// A step of its own for the status, by the bulk call (DESIGN 6).
-fn status_step(manifest: &Manifest, id: Option<&str>, action: Action, before: &Value) -> Change {
-    let (status, reason) = match action {
-        Action::Enable => ("Enabled", "the manifest arms the job"),
-        Action::Create
-        | Action::Update
-        | Action::Disable
-        | Action::Delete
-        | Action::Blocked
-        | Action::Held => ("Disabled", "the manifest disarms the job"),
+fn status_step(manifest: &Manifest, id: Option<&str>, status: SettableStatus, before: &Value) -> Change {
+    let (action, reason) = match status {
+        SettableStatus::Enabled => (Action::Enable, "the manifest arms the job"),
+        SettableStatus::Disabled => (Action::Disable, "the manifest disarms the job"),
     };
+    let status = status.as_str();
     let mut change = step(manifest, id, action, reason.to_owned());
     let field = FieldChange { pointer: "/status".to_owned(), before: before.clone(), after: status.into() };
     change.fields = vec![planned_field(manifest, field, Origin::Unknown)];
