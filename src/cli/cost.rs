@@ -1,9 +1,8 @@
-//! What a run costs: told at its end, and shown while it goes on.
+//! What a run costs: told at its end, and beforehand what an apply will.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use crate::api::{CallCounts, Client, ReadApi, Traffic};
 use crate::render::text::count;
@@ -114,56 +113,9 @@ fn n_windows(n_calls: u64, n_left: u64, limit: u64) -> u64 {
     n_calls.saturating_sub(n_left).div_ceil(limit.max(1))
 }
 
-/// A line on the terminal while jobs are read; nothing where there is no terminal.
-pub(super) struct Progress<'a> {
-    terminal: &'a Terminal,
-    n_all: usize,
-    n_done: usize,
-    began: Instant,
-    shown: Option<Instant>,
-}
-
-impl<'a> Progress<'a> {
-    pub(super) fn new(terminal: &'a Terminal, n_all: usize) -> Self {
-        Self { terminal, n_all, n_done: 0, began: Instant::now(), shown: None }
-    }
-
-    /// Counts one job; the line appears after a second and moves five times a second.
-    pub(super) fn step(&mut self) {
-        self.n_done += 1;
-        let now = Instant::now();
-        let since_shown = self.shown.map_or(now - self.began, |shown| now - shown);
-        let pause = if self.shown.is_some() { Duration::from_millis(200) } else { Duration::from_secs(1) };
-        if self.terminal.is_quiet() || !Terminal::can_rewrite() || since_shown < pause {
-            return;
-        }
-        self.shown = Some(now);
-        self.terminal.status(&self.words(now - self.began));
-    }
-
-    fn words(&self, spent: Duration) -> String {
-        let (done, all) = (self.n_done, self.n_all);
-        let left = u32::try_from(all - done).ok().and_then(|left| {
-            let each = spent.checked_div(u32::try_from(done).ok()?)?;
-            each.checked_mul(left)
-        });
-        let left = left.map_or(String::new(), |left| format!(", about {} s left", left.as_secs() + 1));
-        format!("reading jobs: {done} of {all}{left}")
-    }
-}
-
-impl Drop for Progress<'_> {
-    fn drop(&mut self) {
-        if self.shown.is_some() {
-            self.terminal.end_status();
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terminal::{ColourChoice, Talk};
 
     #[test]
     fn a_limit_is_filled_up_as_often_as_needed() {
@@ -175,13 +127,9 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_progress_in_words() {
+    fn sizes_in_words() {
         assert_eq!(size(999), "999 bytes");
         assert_eq!(size(12_345), "12 kB");
         assert_eq!(size(41_512_298), "41.5 MB");
-        let terminal = Terminal::new(ColourChoice::Never, Talk::Quiet);
-        let began = Instant::now();
-        let progress = Progress { terminal: &terminal, n_all: 100, n_done: 20, began, shown: None };
-        assert_eq!(progress.words(Duration::from_secs(2)), "reading jobs: 20 of 100, about 9 s left");
     }
 }

@@ -1,13 +1,17 @@
 //! The lists of all platforms that a run is about, read side by side.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future;
 
+use super::progress::shown;
 use crate::api::{ApiError, Listed, ReadApi};
 use crate::job::Platform;
 use crate::lean::Lean;
+use crate::render::text::count;
 use crate::snapshot::{ListRow, Snapshot};
+use crate::terminal::Terminal;
 
 /// What the lists say.
 pub(super) struct Lists {
@@ -35,6 +39,7 @@ impl Lists {
         &mut self,
         api: &A,
         platforms: &[Platform],
+        terminal: &Terminal,
     ) -> Result<(), ApiError> {
         let has_pages = |platform: &&Platform| {
             self.list_calls.get(platform).is_some_and(|n_calls| *n_calls > CALLS_OF_ONE_PAGE)
@@ -43,7 +48,7 @@ impl Lists {
         if platforms.is_empty() {
             return Ok(());
         }
-        let again = read(api, platforms).await?;
+        let again = read(api, platforms, terminal).await?;
         let ids: BTreeSet<&str> = again.rows.iter().map(|row| row.id.as_str()).collect();
         // The later sight is the fresher one.
         self.rows.retain(|row| !ids.contains(row.id.as_str()));
@@ -63,8 +68,11 @@ impl Lists {
 pub(super) async fn read<A: ReadApi>(
     api: &A,
     platforms: impl IntoIterator<Item = Platform>,
+    terminal: &Terminal,
 ) -> Result<Lists, ApiError> {
+    let n_rows = AtomicUsize::new(0);
     let make = |row: &Lean<'_>| {
+        n_rows.fetch_add(1, Ordering::Relaxed);
         let customer = row.get("customerId").and_then(Lean::as_str).map(str::to_ascii_lowercase);
         (customer, ListRow::of(row))
     };
@@ -72,8 +80,9 @@ pub(super) async fn read<A: ReadApi>(
         let listed = api.list_rows(platform.as_str(), make).await;
         listed.map(|Listed { rows, n_calls }| (platform, n_calls, rows))
     });
+    let words = || format!("reading the lists: {} so far", count(n_rows.load(Ordering::Relaxed), "job"));
     let (mut all, mut customers, mut list_calls) = (Vec::new(), BTreeSet::new(), BTreeMap::new());
-    for (platform, n_calls, rows) in future::try_join_all(read).await? {
+    for (platform, n_calls, rows) in shown(terminal, words, future::try_join_all(read)).await? {
         list_calls.insert(platform, n_calls);
         for (customer, row) in rows {
             customers.extend(customer);

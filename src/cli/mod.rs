@@ -21,6 +21,7 @@ mod lists;
 mod plan;
 mod planning;
 mod probing;
+mod progress;
 mod pruning;
 mod reading;
 mod record;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::StreamExt;
 
-use super::cost::Progress;
+use super::progress::Progress;
 use super::identity::Identified;
 use super::planning::{Request, job, read_failed, spill_failed};
 use super::session::Failure;

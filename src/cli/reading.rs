@@ -9,15 +9,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures_util::StreamExt;
+use tokio::time::Instant;
 
-use super::cost::Progress;
 use super::early::{self, Early, Seen, Verdict};
 use super::identity::{Identified, keys_of_jobs};
 use super::links::{self, Links};
 use super::lists::{self, Lists};
 use super::planning::{One, Request, read_failed, spill_failed};
+use super::progress::Progress;
 use super::session::Failure;
 use crate::api::ReadApi;
 use crate::details::Details;
@@ -29,6 +31,15 @@ use crate::probe::{self, Leftover};
 use crate::probes::Probes;
 use crate::script::Scripts;
 use crate::snapshot::ListRow;
+
+/// What was read is kept so often while jobs come in: writing it takes a tenth of a second for 10,000 jobs.
+const KEEP_EVERY: Duration = Duration::from_secs(30);
+
+/// The same while none comes in, as in a wait for the rate limit.
+const KEEP_SOONEST: Duration = Duration::from_secs(2);
+
+/// None comes in, if this long none did.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// What was read of the live jobs.
 pub(super) struct Live {
@@ -87,10 +98,10 @@ impl Request<'_> {
                 platforms.push(platform);
             }
         }
-        let mut lists = lists::read(api, platforms).await.map_err(read_failed)?;
+        let mut lists = lists::read(api, platforms, self.terminal).await.map_err(read_failed)?;
         // Before it is concluded that a job is not there.
         let unbound = unbound_platforms(&all, &lists.rows);
-        lists.look_again(api, &unbound).await.map_err(read_failed)?;
+        lists.look_again(api, &unbound, self.terminal).await.map_err(read_failed)?;
         let Lists { mut rows, customers, list_calls } = lists;
         self.check_customer(&customers)?;
         let leftovers = probe::take_leftovers(&mut rows, &self.settings.owner);
@@ -170,7 +181,17 @@ impl Request<'_> {
         let mut reads = std::pin::pin!(reads.buffer_unordered(at_a_time));
         let mut progress = Progress::new(self.terminal, n_jobs);
         let mut failed = None;
-        while let Some((id, seen)) = reads.next().await {
+        let mut kept = Instant::now();
+        loop {
+            let next = tokio::time::timeout(IDLE, reads.next()).await;
+            let pause = if next.is_ok() { KEEP_EVERY } else { KEEP_SOONEST };
+            if kept.elapsed() >= pause {
+                // Whatever ends this run, the next one goes on from here. The last word on errors has the last save.
+                let _ = details.save();
+                kept = Instant::now();
+            }
+            let Ok(next) = next else { continue };
+            let Some((id, seen)) = next else { break };
             let Seen { customer, body, verdict } = match seen {
                 None => continue,
                 Some(Ok(seen)) => seen,

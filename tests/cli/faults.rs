@@ -110,3 +110,33 @@ fn a_run_that_was_throttled_goes_on_where_it_stopped() {
     repo.run_at(&server, &["plan"]).ends(0).says("No changes.");
     assert_eq!(server.take_counts(), counts(&[("auth", 1), ("list", 2), ("get", 3)]));
 }
+
+/// What was read is kept while the run waits, so that whatever ends it, the next one goes on from there.
+#[test]
+fn a_run_that_is_killed_while_it_waits_loses_nothing_of_what_it_read() {
+    let server = Server::of((1..=6).map(|n| live_job(n, &format!("job-{n}"))).collect());
+    let keys: Vec<String> = (1..=6).map(|n| format!("job-{n}")).collect();
+    let manifests: Vec<(&str, &str)> = keys.iter().map(|key| (key.as_str(), "  timeout: 4\n")).collect();
+    let repo = Repo::with(&manifests);
+    let refused = Effect::Throttle { form: ThrottleForm::RetryAfter, seconds: 600 };
+    let fault = Fault::on(patchctl::simulator::Call::Get, refused).nth(4).always();
+    server.change(|behaviour| behaviour.fail_next = vec![fault]);
+    let mut command = repo.command(&["plan", "--concurrency", "1", "--gateway", &server.url()]);
+    command.envs(crate::support::LOGIN).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let cache = repo.path(".patchctl/cache");
+    let is_kept = || {
+        let mut files = std::fs::read_dir(&cache).into_iter().flatten().flatten();
+        files.any(|file| file.path().extension().is_some_and(|ending| ending == "cache"))
+    };
+    while !is_kept() {
+        assert_eq!(child.try_wait().unwrap(), None, "it ended before it was killed");
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    server.change(|behaviour| behaviour.fail_next.clear());
+    server.take_requests();
+    repo.run_at(&server, &["plan"]).ends(0).says("No changes.");
+    assert_eq!(server.take_counts(), counts(&[("auth", 1), ("list", 2), ("get", 3)]));
+}

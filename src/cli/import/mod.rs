@@ -17,8 +17,9 @@ use futures_util::StreamExt;
 use serde_json::Value;
 
 use super::args::{Arguments, Common, ImportArgs, Output};
-use super::cost::{self, Progress};
+use super::cost;
 use super::lists::{self, Lists};
+use super::progress::Progress;
 use super::session::{Failure, Session};
 use super::settings::Settings;
 use super::{Exit, again, pretty};
@@ -112,8 +113,9 @@ impl Run<'_> {
 
     /// The rows of all jobs on the wanted platforms, and the subscription. The client leaves deleted ones out.
     async fn list<A: ReadApi>(&self, wanted: &Wanted, api: &A) -> Result<(Vec<ListRow>, String), Failure> {
-        let Lists { mut rows, customers, .. } =
-            lists::read(api, wanted.platforms()).await.map_err(|error| self.read_failed(&error))?;
+        let Lists { mut rows, customers, .. } = lists::read(api, wanted.platforms(), self.terminal)
+            .await
+            .map_err(|error| self.read_failed(&error))?;
         customers.iter().try_for_each(|customer| self.check_customer(customer))?;
         // The scratch job of a probe is nobody's to manage; whose it is does not matter here.
         crate::probe::take_leftovers(&mut rows, &self.settings.owner);

@@ -287,7 +287,7 @@ impl Undoing<'_> {
         let selected = Selection::of(self.request.common, &keys)?;
         let is_wanted = |key: &str| selected.has(key);
         let Lists { rows, customers, list_calls } =
-            lists::read(api, revert::platforms(&past)).await.map_err(read_failed)?;
+            lists::read(api, revert::platforms(&past), terminal).await.map_err(read_failed)?;
         self.request.check_customer(&customers)?;
         // What a killed run left open is settled first; that is written into its journal, which is then read again.
         let unsettled = self.request.settle_runs(&mut nothing(), &[], &rows, identity, api).await;
