@@ -318,14 +318,15 @@ fn nobody_listens() {
 
 #[test]
 fn an_answer_that_is_not_json() {
-    let (running, _runtime) = simulator(failing(Call::List, Effect::NotJson));
+    let page = Fault::on(Call::List, Effect::NotJson).always();
+    let (running, _runtime) = simulator(Behaviour { fail_next: vec![page], ..Behaviour::default() });
     let expected = [
         ("permission", "not_checked"),
         ("list", "failed"),
         ("subscription", "not_checked"),
         ("cache", "not_checked"),
     ];
-    let report = Place::new().check(&running.url(), &[], 1, &expected);
+    let report = Place::new().check(&running.url(), &["--max-wait", "0"], 1, &expected);
     assert!(message(&report, "list").contains("not JSON but `text/html"), "{report}");
 }
 

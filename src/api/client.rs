@@ -315,14 +315,16 @@ impl Client {
             let body = Lean::parse(json)?;
             Ok(match body.get("_error") {
                 None => Ok(rows_of(&body, platform, &make)),
-                Some(_) => Err((error_code_of(&body.to_value()), masker.excerpt(json))),
+                Some(_) => {
+                    let code = error_code_of(&body.to_value());
+                    Err((is_record_limit(code.as_deref(), json), masker.excerpt(json)))
+                }
             })
         };
         match self.read(CallKind::List, url, &call, self.list_page_limit_bytes, parse).await? {
             Reading::NoContent => Ok(Page::NoContent),
             Reading::Json(Ok(rows)) => Ok(Page::Body(rows)),
-            Reading::Json(Err((error_code, excerpt))) => {
-                let is_record_limit = is_record_limit(error_code.as_deref(), &excerpt);
+            Reading::Json(Err((is_record_limit, excerpt))) => {
                 let problem = "the answer is a success that holds an error".to_owned();
                 let error = once(call, CallFailure::Unexpected { problem, excerpt });
                 Ok(Page::Refused { is_record_limit, error })
@@ -330,8 +332,8 @@ impl Client {
             Reading::Refused { answer, tries } => {
                 let cause = answer.as_failure(masker);
                 let is_record_limit = match &cause {
-                    CallFailure::Status { error_code, excerpt, .. } => {
-                        is_record_limit(error_code.as_deref(), excerpt)
+                    CallFailure::Status { error_code, .. } => {
+                        is_record_limit(error_code.as_deref(), &answer.body)
                     }
                     _ => false,
                 };
@@ -401,7 +403,7 @@ impl ReadApi for Client {
             }
             // A proxy's page is no word of the API that the job is gone.
             Reading::Refused { answer, .. }
-                if answer.status == StatusCode::NOT_FOUND && !answer.is_web_page(masker) =>
+                if answer.status == StatusCode::NOT_FOUND && !answer.is_web_page() =>
             {
                 Ok(None)
             }

@@ -40,13 +40,15 @@ pub enum ApiError {
         /// Start of the answer, sanitised; may be empty.
         excerpt: String,
     },
-    /// `/auth` answered with a success that holds no token.
-    #[error("`{host}` answered the login with something that is not a token ({found})")]
+    /// `/auth` answered with a success that holds no token, to the last try.
+    #[error("`{host}` answered the login with something that is not a token ({found}){}", after_tries(*.tries))]
     NotAToken {
         /// Host of the gateway.
         host: String,
-        /// What the answer was: content type and size, never its text.
+        /// What the last answer was: content type and size, never its text.
         found: String,
+        /// How often the login was sent; at least 1.
+        tries: u32,
     },
     /// The token of `QUALYS_TOKEN` was refused.
     #[error("`{host}` refused the token given in QUALYS_TOKEN (HTTP 401 to {call})")]
@@ -233,17 +235,17 @@ pub enum CallFailure {
 impl CallFailure {
     /// Whether the same request may well succeed in a moment.
     ///
-    /// 501 and 505 are in it for simplicity; a page of another content type and a refused certificate are not,
-    /// because they do not mend themselves.
+    /// A page of another content type is in it, because proxies put one up for a moment, under whatever status; 501
+    /// and 505 are for simplicity. A refused certificate is not, because it does not mend itself.
     pub(super) fn is_transient(&self) -> bool {
         match self {
-            Self::Connect(_) | Self::Timeout { .. } | Self::Broken(_) | Self::BadJson { .. } => true,
-            Self::Status { status, .. } => is_transient_status(*status),
-            Self::Tls(_)
-            | Self::TooLarge { .. }
-            | Self::Redirect { .. }
+            Self::Connect(_)
+            | Self::Timeout { .. }
+            | Self::Broken(_)
             | Self::NotJson { .. }
-            | Self::Unexpected { .. } => false,
+            | Self::BadJson { .. } => true,
+            Self::Status { status, .. } => is_transient_status(*status),
+            Self::Tls(_) | Self::TooLarge { .. } | Self::Redirect { .. } | Self::Unexpected { .. } => false,
         }
     }
 

@@ -17,6 +17,8 @@ mod clock;
 mod counts;
 mod error;
 mod excerpt;
+#[cfg(test)]
+mod fault_tests;
 mod gate;
 mod gateway;
 mod limits;

@@ -92,23 +92,30 @@ impl<'client> Tries<'client> {
     /// # Errors
     /// The call's error where it will not, where this was the last try, or where the budget does not cover the pause.
     pub(super) async fn again(&mut self, cause: CallFailure) -> Result<(), ApiError> {
+        let may_mend = cause.is_transient();
+        if may_mend && self.pause(cause.to_string()).await { Ok(()) } else { Err(self.give_up(cause)) }
+    }
+
+    /// Pauses after a failure that may mend itself, and says whether there is another try: `false` at once where this
+    /// was the last one, or where the budget does not cover the pause.
+    pub(super) async fn pause(&mut self, cause: String) -> bool {
         self.failed += 1;
-        if !cause.is_transient() || self.failed >= MOST_TRIES {
-            return Err(self.give_up(cause));
+        if self.failed >= MOST_TRIES {
+            return false;
         }
         let delay = self.policy.pause_after(self.failed);
         if self.paused + delay > self.gate.budget_left() {
-            return Err(self.give_up(cause));
+            return false;
         }
         self.paused += delay;
         self.policy.notices.send(Notice::Retrying {
             call: self.call.to_owned(),
             next_try: self.sent.saturating_add(1),
             delay,
-            cause: cause.to_string(),
+            cause,
         });
         tokio::time::sleep(delay).await;
-        Ok(())
+        true
     }
 
     /// The error of this call, with the last cause.

@@ -198,8 +198,9 @@ impl<T> Sweep<T> {
 }
 
 /// Whether an error body says that the query has more records than the server shows.
-pub(super) fn is_record_limit(error_code: Option<&str>, excerpt: &str) -> bool {
-    error_code == Some(RECORD_LIMIT_CODE) || excerpt.contains("Only the first 10000 results")
+pub(super) fn is_record_limit(error_code: Option<&str>, body: &[u8]) -> bool {
+    error_code == Some(RECORD_LIMIT_CODE)
+        || String::from_utf8_lossy(body).contains("Only the first 10000 results")
 }
 
 /// `_error.errorCode`, text or number (REFERENCE section 3).
@@ -462,8 +463,8 @@ mod tests {
         assert_eq!(error_code_of(&json!({"_error": {"errorCode": "2501"}})).as_deref(), Some("2501"));
         assert_eq!(error_code_of(&json!({"_error": {"errorCode": 2501}})).as_deref(), Some("2501"));
         assert_eq!(error_code_of(&json!({"_error": "2501"})), None);
-        assert!(is_record_limit(Some("2501"), ""));
-        assert!(is_record_limit(None, "Only the first 10000 results can be displayed"));
-        assert!(!is_record_limit(Some("1903"), "no"));
+        assert!(is_record_limit(Some("2501"), b""));
+        assert!(is_record_limit(None, b"Only the first 10000 results can be displayed"));
+        assert!(!is_record_limit(Some("1903"), b"no"));
     }
 }

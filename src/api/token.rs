@@ -150,7 +150,8 @@ impl TokenStore {
     }
 }
 
-/// Turns name and password into a token. Repeated like a read, because it changes nothing; a refusal is final.
+/// Turns name and password into a token. Repeated like a read, because it changes nothing, also where the answer is no
+/// token; a refusal is final.
 async fn log_in(client: &Client, name: &str, password: &SecretString) -> Result<SecretString, ApiError> {
     let url = client.gateway.endpoint(&["auth"]);
     let call = format!("POST {}", url.path());
@@ -181,7 +182,16 @@ async fn log_in(client: &Client, name: &str, password: &SecretString) -> Result<
         match answer.status {
             status if status.is_success() => {
                 client.note_simulator(simulator_updates(&answer));
-                return token_in(client, answer);
+                match token_in(client, answer) {
+                    Ok(token) => return Ok(token),
+                    // Nonsense is no word about the login, so that asking again does not count against the account.
+                    Err(found) => {
+                        if !tries.pause(format!("the answer is not a token ({found})")).await {
+                            let host = client.gateway.host();
+                            return Err(ApiError::NotAToken { host, found, tries: tries.n_sent() });
+                        }
+                    }
+                }
             }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 return Err(ApiError::LoginRefused {
@@ -200,9 +210,10 @@ fn login_failure(client: &Client, answer: &Answer) -> CallFailure {
     answer.as_failure(&client.transport.masker)
 }
 
-/// The body is the bare token, not JSON (REFERENCE section 2). It is never shown, whatever it is.
-fn token_in(client: &Client, answer: Answer) -> Result<SecretString, ApiError> {
-    let content_type = answer.content_type(&client.transport.masker);
+/// The body is the bare token, not JSON (REFERENCE section 2), or else what is said of it. It is never shown, whatever
+/// it is.
+fn token_in(client: &Client, answer: Answer) -> Result<SecretString, String> {
+    let content_type = answer.shown_content_type(&client.transport.masker);
     let n_bytes = answer.body.len();
     let text = String::from_utf8(answer.body).map(SecretString::from).ok();
     let token = text.as_ref().map(|text| text.expose_secret().trim()).filter(|token| is_token(token));
@@ -214,10 +225,7 @@ fn token_in(client: &Client, answer: Answer) -> Result<SecretString, ApiError> {
             } else {
                 format!("`{content_type}`")
             };
-            Err(ApiError::NotAToken {
-                host: client.gateway.host(),
-                found: format!("{kind}, {n_bytes} bytes"),
-            })
+            Err(format!("{kind}, {n_bytes} bytes"))
         }
     }
 }

@@ -5,6 +5,7 @@
 
 //! One request out, one whole answer in: TLS, proxies, size limits and time-outs. It repeats and decides nothing.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -183,10 +184,13 @@ impl Answer {
         if self.status == StatusCode::NO_CONTENT {
             return Ok(None);
         }
-        let content_type = self.content_type(masker);
+        let content_type = self.content_type();
         // No content type at all is let through: then the body decides.
         if !content_type.is_empty() && !is_json(&content_type) {
-            return Err(CallFailure::NotJson { content_type, excerpt: masker.excerpt(&self.body) });
+            return Err(CallFailure::NotJson {
+                content_type: self.shown_content_type(masker),
+                excerpt: masker.excerpt(&self.body),
+            });
         }
         parse(&self.body)
             .map(Some)
@@ -213,12 +217,21 @@ impl Answer {
     }
 
     /// Whether it is a page for people, so that its status is not that of the API.
-    pub(super) fn is_web_page(&self, masker: &Masker) -> bool {
-        self.content_type(masker).to_ascii_lowercase().starts_with("text/html")
+    pub(super) fn is_web_page(&self) -> bool {
+        self.content_type().trim_start().to_ascii_lowercase().starts_with("text/html")
+    }
+
+    /// The content type as it came; empty where there is none. What is judged is never masked: a password may be a word
+    /// of the protocol.
+    fn content_type(&self) -> Cow<'_, str> {
+        self.headers
+            .get(CONTENT_TYPE)
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+            .unwrap_or_default()
     }
 
     /// The content type, fit to be shown; empty where there is none.
-    pub(super) fn content_type(&self, masker: &Masker) -> String {
+    pub(super) fn shown_content_type(&self, masker: &Masker) -> String {
         self.headers.get(CONTENT_TYPE).map(|value| masker.excerpt(value.as_bytes())).unwrap_or_default()
     }
 }

@@ -72,19 +72,27 @@ fn credentials_that_are_missing_are_named() {
 #[test]
 fn an_answer_that_is_not_json() {
     let (server, repo) = setting();
-    server.change(|behaviour| behaviour.fail_next.push(Fault::on(Call::Get, Effect::NotJson)));
-    let ran = repo.run_at(&server, &["plan"]).ends(1);
+    // A page that was put up for a moment: a read and a login are asked for again.
+    let page = |call| Fault::on(call, Effect::NotJson);
+    let pages = [Call::Auth, Call::List, Call::Get].map(page);
+    server.change(|behaviour| behaviour.fail_next.extend(pages));
+    let ran = repo.run_at(&server, &["plan"]).ends(0);
+    ran.complains("3 of them retries");
+
+    // One that stays; without time to wait there is one try.
+    let plan = ["plan", "--max-wait", "0"];
+    let page = |call| page(call).always();
+    server.change(|behaviour| behaviour.fail_next = vec![page(Call::Get)]);
+    let ran = repo.run_at(&server, &plan).ends(1);
     crate::support::snapshot("not-json", &ran.stderr.replace(&server.host(), "127.0.0.1:PORT0"));
     assert_eq!(ran.stdout, "");
 
-    server.change(|behaviour| behaviour.fail_next.push(Fault::on(Call::List, Effect::NotJson)));
-    let ran = repo.run_at(&server, &["plan"]).ends(1);
+    server.change(|behaviour| behaviour.fail_next = vec![page(Call::List)]);
+    let ran = repo.run_at(&server, &plan).ends(1);
     ran.complains("the list of Windows jobs could not be read to its end");
 
-    server.change(|behaviour| behaviour.fail_next.push(Fault::on(Call::Auth, Effect::NotJson)));
-    repo.run_at(&server, &["plan"])
-        .ends(1)
-        .complains("answered the login with something that is not a token");
+    server.change(|behaviour| behaviour.fail_next = vec![page(Call::Auth)]);
+    repo.run_at(&server, &plan).ends(1).complains("answered the login with something that is not a token");
 }
 
 #[test]

@@ -1,0 +1,133 @@
+//! What a passing page of a proxy, a window without an end and a token that is over in mid-run come to.
+
+use std::sync::Mutex;
+
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use super::testing::{Reply, Server, collected_notices};
+use super::*;
+
+fn job(id: &str) -> Value {
+    json!({"id": id, "name": "Weekly"})
+}
+
+fn stand_by(status: u16) -> Reply {
+    Reply::new(status, &["content-type: text/html"], b"<html>\n<b>Please stand by</b>")
+}
+
+/// The error, its causes and what to do.
+fn told(error: &ApiError) -> String {
+    let mut text = error.to_string();
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        text.push_str(&format!(" / {cause}"));
+        next = cause.source();
+    }
+    format!("{text} / help: {}", error.help())
+}
+
+/// A page of a proxy that is put up for a moment passes, whatever status and content type it has.
+#[tokio::test]
+async fn a_passing_page_under_another_type_costs_one_more_read() {
+    for page in [
+        stand_by(200),
+        stand_by(502),
+        Reply::new(200, &["content-type: text/plain"], br#"{"id":"a"}"#),
+        Reply::new(201, &["content-type: image/png"], b"\x89PNG"),
+    ] {
+        for at_list in [false, true] {
+            let left = Mutex::new(Some(page.clone()));
+            let server = Server::with_login(move |request| match left.lock().unwrap().take() {
+                Some(page) => page,
+                None if request.line.contains("/summary") => Reply::json(&json!([])),
+                None => Reply::json(&job("a")),
+            });
+            let client = Client::new(server.settings()).unwrap();
+            if at_list {
+                assert!(client.list_jobs("Windows").await.unwrap().is_empty(), "{page:?}");
+            } else {
+                assert_eq!(client.get_job("a").await.unwrap(), Some(job("a")), "{page:?}");
+            }
+            assert_eq!(client.calls().retries, 1, "{page:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_stays_ends_the_run_after_five_tries() {
+    let server = Server::with_login(|_| stand_by(200));
+    let error = Client::new(server.settings()).unwrap().get_job("a").await.unwrap_err();
+    let text = told(&error);
+    assert!(text.contains("failed after 5 tries / the answer is not JSON but `text/html`"), "{text}");
+    assert!(text.contains("no login page or proxy in front of it"), "{text}");
+    assert_eq!(server.lines().len(), 5);
+}
+
+/// Nonsense in answer to a login is no refusal of it, so it is asked for again; a refusal never is.
+#[tokio::test]
+async fn a_login_that_was_answered_with_nonsense_is_repeated() {
+    for nonsense in [stand_by(200), Reply::new(201, &[], b"\x00\xff}{"), Reply::new(204, &[], b"")] {
+        let n_left = Mutex::new(2);
+        let server = Server::start(move |request| {
+            if request.line != "POST /auth" {
+                return Reply::json(&job("a"));
+            }
+            let mut n_left = n_left.lock().unwrap();
+            if *n_left == 0 {
+                return Reply::new(201, &[], b"tok-1");
+            }
+            *n_left -= 1;
+            nonsense.clone()
+        });
+        let (notices, collected) = collected_notices();
+        let client = Client::new(Settings { notices, ..server.settings() }).unwrap();
+        assert_eq!(client.get_job("a").await.unwrap(), Some(job("a")));
+        assert_eq!(client.calls().to_string(), "4 calls (3 auth, 1 read, 2 of them retries)");
+        let notices = collected.lock().unwrap();
+        assert!(
+            matches!(&notices[..], [Notice::Retrying { call, next_try: 2, .. }, Notice::Retrying { .. }] if call == "POST /auth"),
+            "{notices:?}"
+        );
+        assert!(!format!("{notices:?}").contains("stand by"), "what a login is answered with is never shown");
+    }
+    let server = Server::start(|_| stand_by(200));
+    let error = Client::new(server.settings()).unwrap().get_job("a").await.unwrap_err();
+    assert!(
+        told(&error).contains("something that is not a token (`text/html`, 29 bytes) after 5 tries"),
+        "{}",
+        told(&error)
+    );
+    assert_eq!(server.requests().len(), 5);
+}
+
+/// Passwords and tokens that are words of the protocol change what is shown, never what is done.
+#[tokio::test]
+async fn a_secret_that_is_part_of_a_header_decides_nothing() {
+    for secret in
+        ["json", "application", "application/json", "a", "10000", "2501", "_error", "text/html", "html"]
+    {
+        let server = Server::with_login(|request| {
+            if request.line.contains("pageNumber=0") {
+                Reply::json(&json!([{"id": "a"}]))
+            } else if request.line.contains("/summary") {
+                Reply::status(400, r#"{"message": "Only the first 10000 results can be displayed"}"#)
+            } else if request.line.ends_with("/gone") {
+                Reply::new(404, &["content-type: text/html"], b"<html>")
+            } else {
+                Reply::json(&job("a"))
+            }
+        });
+        let mut settings = server.settings();
+        settings.credentials =
+            Credentials::User { name: "quays2ab".to_owned(), password: SecretString::from(secret) };
+        let client = Client::new(settings).unwrap();
+        assert_eq!(client.get_job("a").await.unwrap(), Some(job("a")), "{secret}");
+        assert!(client.get_job("gone").await.is_err(), "a page is no word that the job is gone: {secret}");
+        let error = client.list_jobs("Windows").await.unwrap_err();
+        assert!(
+            matches!(&error, ApiError::List { cause: ListFailure::RecordLimit { .. }, .. }),
+            "{secret}: {error:?}"
+        );
+    }
+}
