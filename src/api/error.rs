@@ -150,7 +150,10 @@ impl ApiError {
             ),
             Self::Call { cause, .. } => cause.help(),
             Self::List { cause: ListFailure::Page(cause), .. } => cause.help(),
-            Self::List { cause: ListFailure::RecordLimit, .. } => {
+            Self::List { cause: ListFailure::RecordLimit { n_read: ..10_000 }, pages_read: 0 | 1, .. } => {
+                "the server refuses pages that reach past its limit: ask for smaller ones with --page-size".to_owned()
+            }
+            Self::List { cause: ListFailure::RecordLimit { .. }, .. } => {
                 "the API shows at most 10,000 records: use a login whose scope holds fewer jobs of this platform"
                     .to_owned()
             }
@@ -281,8 +284,13 @@ pub enum ListFailure {
     #[error("a page could not be read")]
     Page(#[source] Box<ApiError>),
     /// The server shows no more than 10,000 records of a query (REFERENCE section 3, error code 2501).
-    #[error("the server shows no more than 10,000 records of a list")]
-    RecordLimit,
+    #[error(
+        "the server shows no more than 10,000 records of a list, and refused to go on after {n_read} jobs"
+    )]
+    RecordLimit {
+        /// Jobs read before.
+        n_read: usize,
+    },
     /// Neither an array nor `{data: [...]}`.
     #[error("page {page} is not a list of jobs")]
     NotAList {

@@ -131,3 +131,51 @@ async fn a_secret_that_is_part_of_a_header_decides_nothing() {
         );
     }
 }
+
+/// A server of so many jobs that refuses every page whose window goes past its limit of records.
+fn windowed(n_jobs: usize, limit: usize) -> Server {
+    Server::with_login(move |request| {
+        let number = |name: &str| -> usize {
+            let (_, rest) = request.line.split_once(name).unwrap();
+            rest.split('&').next().unwrap().parse().unwrap()
+        };
+        let (page, size) = (number("pageNumber="), number("pageSize="));
+        if (page + 1) * size > limit {
+            return Reply::status(400, r#"{"_error":{"errorCode":"2501"}}"#);
+        }
+        let row = |id| {
+            let mut row = job(&format!("job-{id}"));
+            row["deleted"] = (id % 4 == 3).into();
+            row
+        };
+        Reply::json(&(0..n_jobs).skip(page * size).take(size).map(row).collect())
+    })
+}
+
+#[tokio::test]
+async fn a_list_that_fits_is_whole_where_the_window_is_refused() {
+    for (n_jobs, page_size, expected) in [
+        (25, 10, Some(19)),
+        (21, 10, Some(16)),
+        (29, 10, Some(22)),
+        // The last page is as long as the first: more could follow.
+        (30, 10, None),
+        (35, 10, None),
+        // There is nothing to compare the first page with: it may be cut short by the server.
+        (5, 20, None),
+    ] {
+        let server = windowed(n_jobs, 30);
+        let mut settings = server.settings();
+        settings.page_size = page_size.try_into().unwrap();
+        match (Client::new(settings).unwrap().list_jobs("Windows").await, expected) {
+            (Ok(jobs), Some(n_left)) => assert_eq!(jobs.len(), n_left, "{n_jobs} jobs"),
+            (Err(error), None) => {
+                let text = told(&error);
+                assert!(text.contains("the server shows no more than 10,000 records"), "{text}");
+                let is_short = n_jobs < 20;
+                assert_eq!(text.contains("--page-size"), is_short, "{n_jobs} jobs: {text}");
+            }
+            (outcome, expected) => panic!("{n_jobs} jobs: {outcome:?}, not {expected:?}"),
+        }
+    }
+}

@@ -159,7 +159,7 @@ impl Gate {
             let doublings = state.refusals_in_a_row.saturating_sub(1).min(16);
             let floor = self.throttle_floor.saturating_mul(1 << doublings);
             let floor = floor.min(LONGEST_FLOOR.max(self.throttle_floor));
-            let wait = headers.asked_by_refusal().unwrap_or(self.throttle_wait).max(floor);
+            let wait = headers.asked_by_refusal(self.throttle_wait).unwrap_or(self.throttle_wait).max(floor);
             state.close_until(now + wait);
             state.see(headers);
         }
@@ -337,6 +337,20 @@ mod tests {
         drop(pass);
         drop(gate.enter("a").await.unwrap());
         assert_eq!(start.elapsed().as_secs(), 75, "a success starts the count afresh");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_that_tells_its_window_waits_no_longer_than_that() {
+        for (window, expected) in [(2, 2), (60, 60), (3600, 60)] {
+            let (gate, _) = gate(60);
+            let start = Instant::now();
+            let pass = gate.enter("a").await.unwrap();
+            let window = Some(Duration::from_secs(window));
+            gate.refused(&pass, &LimitHeaders { remaining: Some(0), window, ..LimitHeaders::default() });
+            drop(pass);
+            drop(gate.enter("a").await.unwrap());
+            assert_eq!(start.elapsed().as_secs(), expected, "{window:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

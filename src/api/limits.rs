@@ -60,9 +60,11 @@ impl LimitHeaders {
         *self == Self::default()
     }
 
-    /// How long a refusal asks to wait: the longer of the two headers, `None` where neither is there.
-    pub(super) fn asked_by_refusal(&self) -> Option<Duration> {
-        self.to_wait.max(self.retry_after)
+    /// How long a refusal asks to wait: the longer of the two headers, or where neither is there, the window, by whose
+    /// end the limit is over. A window longer than `unsaid` says nothing about when it ends: then, and where there is
+    /// no header at all, it is `None`.
+    pub(super) fn asked_by_refusal(&self, unsaid: Duration) -> Option<Duration> {
+        self.to_wait.max(self.retry_after).or(self.window.filter(|window| *window <= unsaid))
     }
 
     /// How long a success asks to wait before the next call, so that it is not refused: `ToWait`, or where nothing
@@ -93,7 +95,7 @@ mod tests {
     #[track_caller]
     fn check_refusal(headers: &[(&'static str, &str)], expected_seconds: Option<u64>) {
         assert_eq!(
-            read(headers).asked_by_refusal(),
+            read(headers).asked_by_refusal(Duration::from_mins(1)),
             expected_seconds.map(Duration::from_secs),
             "{headers:?}"
         );
@@ -118,6 +120,11 @@ mod tests {
         check_refusal(&[("x-ratelimit-towait-sec", "12"), ("retry-after", "3")], Some(12));
         check_refusal(&[("retry-after", "99999999999999999999")], None);
         check_refusal(&[("x-ratelimit-towait-sec", "1e300")], Some(86_400));
+        // A window says when the limit ends at the latest, unless it is longer than one would wait without it.
+        check_refusal(&[("x-ratelimit-remaining", "0"), ("x-ratelimit-window-sec", "2")], Some(2));
+        check_refusal(&[("x-ratelimit-window-sec", "60")], Some(60));
+        check_refusal(&[("x-ratelimit-remaining", "0"), ("x-ratelimit-window-sec", "3600")], None);
+        check_refusal(&[("x-ratelimit-window-sec", "2"), ("retry-after", "7")], Some(7));
     }
 
     #[track_caller]

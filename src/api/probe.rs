@@ -95,7 +95,7 @@ impl Client {
                     return Err(ApiError::List {
                         platform: platform.to_owned(),
                         pages_read: page,
-                        cause: ListFailure::RecordLimit,
+                        cause: ListFailure::RecordLimit { n_read: probe.rows.len() },
                     });
                 }
                 Page::Refused { error, .. } => return Err(refusal.unwrap_or(error)),

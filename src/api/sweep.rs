@@ -5,6 +5,10 @@
 //! from 1 may refuse page 0, show it empty, or show page 1 for it; rows may appear twice because others were inserted
 //! meanwhile; and a server that never shows an empty page ends in an error. The result is the whole list or nothing.
 //!
+//! A server may refuse, for its record limit, a page whose *window* goes past the limit, though the list fits. Such a
+//! refusal is the end of the list where the page before was shorter than all others, which were of one length: this
+//! server fills its pages, so a short one is the last. In any other case the list may go on, and that is an error.
+//!
 //! A refusal of page 0 alone proves nothing: it may have been about that moment. So page 0 is asked for once more after
 //! page 1 was answered; only if it is refused again does the server count from 1, and otherwise the sweep starts over.
 //! Where page 1 is empty and page 0 stays refused, nothing was observed, and that is an error too.
@@ -75,6 +79,32 @@ enum Base {
     One,
 }
 
+/// How long the pages were, in rows as they came, those that are left out counted; empty pages are none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lengths {
+    /// No page had rows yet.
+    None,
+    /// All pages were of this length.
+    Full(usize),
+    /// All pages were of one length, and the last one was shorter.
+    EndedShort,
+    /// Anything else, so that a short page proves nothing.
+    Uneven,
+}
+
+impl Lengths {
+    /// With one more page.
+    fn and(self, n_rows: usize) -> Self {
+        match self {
+            same if n_rows == 0 => same,
+            Self::None => Self::Full(n_rows),
+            Self::Full(length) if n_rows == length => self,
+            Self::Full(length) if n_rows < length => Self::EndedShort,
+            Self::Full(_) | Self::EndedShort | Self::Uneven => Self::Uneven,
+        }
+    }
+}
+
 /// The state of one sweep; see the module's description.
 #[derive(Debug)]
 pub(super) struct Sweep<T> {
@@ -83,6 +113,7 @@ pub(super) struct Sweep<T> {
     most_pages: u32,
     repeats: u32,
     base: Base,
+    lengths: Lengths,
     rows: Vec<Row<T>>,
     position_by_id: HashMap<String, usize>,
 }
@@ -96,6 +127,7 @@ impl<T> Sweep<T> {
             most_pages: RECORD_LIMIT / page_size.clamp(1, SMALLEST_CAP) + SPARE_PAGES,
             repeats: 0,
             base: Base::Zero,
+            lengths: Lengths::None,
             rows: Vec::new(),
             position_by_id: HashMap::new(),
         }
@@ -120,7 +152,13 @@ impl<T> Sweep<T> {
         let rows = match answer {
             Page::NoContent => Vec::new(),
             Page::Body(rows) => rows.ok_or(ListFailure::NotAList { page })?,
-            Page::Refused { is_record_limit: true, .. } => return Err(ListFailure::RecordLimit),
+            Page::Refused { is_record_limit: true, .. } if self.lengths == Lengths::EndedShort => {
+                self.next_page = None;
+                return Ok(());
+            }
+            Page::Refused { is_record_limit: true, .. } => {
+                return Err(ListFailure::RecordLimit { n_read: self.rows.len() });
+            }
             Page::Refused { error, .. } => return self.take_refusal(page, error),
         };
         self.pages_read += 1;
@@ -135,6 +173,7 @@ impl<T> Sweep<T> {
                 // The refusal has passed. What page 1 showed before may have moved since.
                 self.rows.clear();
                 self.position_by_id.clear();
+                self.lengths = Lengths::None;
             }
             base @ (Base::Zero | Base::One) => self.base = base,
         }
@@ -179,6 +218,7 @@ impl<T> Sweep<T> {
     }
 
     fn add(&mut self, rows: Vec<Row<T>>, page: u32) -> Result<usize, ListFailure> {
+        self.lengths = self.lengths.and(rows.len());
         let mut n_new = 0;
         for (index, row) in rows.into_iter().enumerate() {
             let Some(id) = row.id.clone() else {
@@ -389,6 +429,40 @@ mod tests {
         check(vec![body(json!([{"id": 7}]))], Err("row 1 of page 0"));
         check(vec![refusal(), refusal()], Err("a page could not be read"));
         check(vec![body(json!([{"id": "a"}])), refusal()], Err("a page could not be read"));
+    }
+
+    /// A refusal for the record limit is the end where the page before was shorter than all before it.
+    #[test]
+    fn the_record_limit_after_a_short_page_is_the_end() {
+        let page = |ids: &[&str]| body(ids.iter().map(|id| json!({"id": id})).collect());
+        let limit = || match refusal() {
+            Page::Refused { error, .. } => Page::Refused { is_record_limit: true, error },
+            other => other,
+        };
+        let too_long = Err("no more than 10,000 records");
+        check(vec![page(&["a", "b"]), page(&["c"]), limit()], Ok(&["a", "b", "c"]));
+        check(vec![page(&["a", "b"]), page(&["c", "d"]), limit()], too_long);
+        check(vec![page(&["a", "b"]), limit()], too_long);
+        check(vec![limit()], too_long);
+        check(vec![page(&[]), limit()], too_long);
+        // Rows count as they came, those that are marked deleted or of another platform, too.
+        let deleted = body(json!([{"id": "c", "deleted": true}, {"id": "d", "platform": "Linux"}]));
+        check(vec![page(&["a", "b"]), deleted, limit()], too_long);
+        let deleted = body(json!([{"id": "a", "deleted": true}, {"id": "b"}]));
+        check(vec![deleted, page(&["c"]), limit()], Ok(&["b", "c"]));
+        // Where a short page was followed by another, or by a longer one, a short page proves nothing.
+        check(vec![page(&["a", "b"]), page(&["c"]), page(&["d"]), limit()], too_long);
+        check(vec![page(&["a", "b"]), page(&["c"]), page(&["d", "e"]), page(&["f"]), limit()], too_long);
+        check(vec![page(&["a"]), page(&["b", "c"]), limit()], too_long);
+        // Pages that count from 1: page 0 refused twice, shown empty, or as page 1.
+        check(vec![refusal(), page(&["a", "b"]), refusal(), page(&["c"]), limit()], Ok(&["a", "b", "c"]));
+        check(vec![page(&[]), page(&["a", "b"]), page(&["c"]), limit()], Ok(&["a", "b", "c"]));
+        check(vec![page(&["a", "b"]), page(&["a", "b"]), page(&["c"]), limit()], Ok(&["a", "b", "c"]));
+        // The refusal of page 0 passed, and what was read before it does not count.
+        check(
+            vec![refusal(), page(&["b", "c", "d"]), page(&["a", "b"]), page(&["c", "d"]), limit()],
+            too_long,
+        );
     }
 
     /// One refusal of page 0 says nothing: it may have been about that moment, not about the number.

@@ -550,7 +550,7 @@ async fn the_record_limit_is_its_own_error() {
     assert_eq!(
         chain(&error),
         "the list of Linux jobs could not be read to its end (it broke off after 10 pages) / the server shows no \
-         more than 10,000 records of a list"
+         more than 10,000 records of a list, and refused to go on after 10000 jobs"
     );
 }
 
