@@ -154,18 +154,17 @@ impl Client {
         parse: impl Fn(&[u8]) -> serde_json::Result<T>,
     ) -> Result<Reading<T>, ApiError> {
         let mut tries = Tries::new(&self.gate, &self.retry, call);
-        let mut token = self.tokens.current(self).await?;
         let mut has_renewed = false;
         loop {
-            let pass = tries.enter().await?;
+            let (pass, token) = self.enter_with_token(call).await?;
+            tries.sends();
             self.counters.count(kind, tries.is_repeat());
             let request = self.request(Method::GET, &url, &token);
             let outcome = self.transport.exchange(request, limit_bytes).await;
             let is_throttled = outcome.as_ref().is_ok_and(|answer| self.note(&pass, answer));
+            self.note_refused_token(&token, &outcome);
             drop(pass);
             if is_throttled {
-                // Standing at the gate may take longer than the token lives.
-                token = self.tokens.current(self).await?;
                 continue;
             }
             let answer = match outcome {
@@ -179,7 +178,7 @@ impl Client {
                 if has_renewed {
                     return Err(ApiError::NewTokenRefused { call: call.to_owned() });
                 }
-                token = self.tokens.renew(self, &token, call).await?;
+                self.tokens.renew(self, &token, call).await?;
                 has_renewed = true;
                 continue;
             }
@@ -215,10 +214,9 @@ impl Client {
         let url = self.gateway.endpoint(segments);
         let call = format!("{method} {}", url.path());
         let bytes = serde_json::to_vec(body).expect("internal error: a JSON value can be written as JSON");
-        let mut token = self.tokens.current(self).await.map_err(WriteError::NotSent)?;
         let mut has_renewed = false;
         loop {
-            let Some(pass) = self.enter_soon(&call).await? else {
+            let Some((pass, token)) = self.enter_soon(&call).await? else {
                 let wait = self.gate.closed_for().unwrap_or_default();
                 return Err(WriteError::Throttled { call, wait });
             };
@@ -229,6 +227,7 @@ impl Client {
                 .body(bytes.clone());
             let outcome = self.transport.exchange(request, self.job_limit_bytes).await;
             let is_throttled = outcome.as_ref().is_ok_and(|answer| self.note(&pass, answer));
+            self.note_refused_token(&token, &outcome);
             drop(pass);
             if is_throttled {
                 let wait = self.gate.closed_for().unwrap_or_default();
@@ -245,7 +244,7 @@ impl Client {
                 if has_renewed {
                     return Err(WriteError::Refused(ApiError::NewTokenRefused { call }));
                 }
-                token = self.tokens.renew(self, &token, &call).await.map_err(WriteError::Refused)?;
+                self.tokens.renew(self, &token, &call).await.map_err(WriteError::Refused)?;
                 has_renewed = true;
                 continue;
             }
@@ -254,15 +253,51 @@ impl Client {
         }
     }
 
-    /// The right to send a write, or `None` where it would come too late.
-    async fn enter_soon(&self, call: &str) -> Result<Option<Pass<'_>>, WriteError> {
-        // Asked before standing in line, so that a wait which nobody sits out is not charged to the budget.
-        if self.gate.closed_for().is_some_and(|wait| wait > WRITE_PATIENCE) {
-            return Ok(None);
+    /// The right to send a read, and the token that is the newest when it comes: calls stand in line for long, and the
+    /// one that was the newest before may be over or refused meanwhile.
+    async fn enter_with_token(&self, call: &str) -> Result<(Pass<'_>, Token), ApiError> {
+        let mut is_first = true;
+        loop {
+            self.tokens.current(self).await?;
+            let pass = self.gate.enter(call).await?;
+            if let Some(token) = self.token_for(is_first) {
+                return Ok((pass, token));
+            }
+            is_first = false;
         }
-        match tokio::time::timeout(WRITE_PATIENCE, self.gate.enter(call)).await {
-            Ok(entered) => entered.map(Some).map_err(WriteError::NotSent),
-            Err(_) => Ok(None),
+    }
+
+    /// The right to send a write and the newest token, or `None` where it would come too late.
+    async fn enter_soon(&self, call: &str) -> Result<Option<(Pass<'_>, Token)>, WriteError> {
+        let mut is_first = true;
+        loop {
+            self.tokens.current(self).await.map_err(WriteError::NotSent)?;
+            // Asked before standing in line, so that a wait which nobody sits out is not charged to the budget.
+            if self.gate.closed_for().is_some_and(|wait| wait > WRITE_PATIENCE) {
+                return Ok(None);
+            }
+            let Ok(entered) = tokio::time::timeout(WRITE_PATIENCE, self.gate.enter(call)).await else {
+                return Ok(None);
+            };
+            let pass = entered.map_err(WriteError::NotSent)?;
+            if let Some(token) = self.token_for(is_first) {
+                return Ok(Some((pass, token)));
+            }
+            is_first = false;
+        }
+    }
+
+    /// The newest token for who has a place at the gate; `None` where a login is due, for which the place must be given
+    /// back. One that is over by the clock is given back for only once: a life shorter than the way through the gate
+    /// would go round for ever, and if it is over, a 401 tells.
+    fn token_for(&self, is_first: bool) -> Option<Token> {
+        self.tokens.newest().filter(|token| !is_first || token.is_good())
+    }
+
+    /// Keeps all further calls from a token that was just refused; before the place at the gate is given up.
+    fn note_refused_token(&self, token: &Token, outcome: &Result<Answer, CallFailure>) {
+        if outcome.as_ref().is_ok_and(|answer| answer.status == StatusCode::UNAUTHORIZED) {
+            self.tokens.refused(token);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use futures_util::stream::{StreamExt as _, iter};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -177,5 +178,47 @@ async fn a_list_that_fits_is_whole_where_the_window_is_refused() {
             }
             (outcome, expected) => panic!("{n_jobs} jobs: {outcome:?}, not {expected:?}"),
         }
+    }
+}
+
+/// A token that is over with eight calls in flight: those eight meet it, and nobody who waits for a slot does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_wait_for_a_slot_go_with_the_new_token() {
+    for concurrency in [1, 2, 8] {
+        let n_logins = Mutex::new(0_usize);
+        let n_refused = std::sync::Arc::new(Mutex::new(0_usize));
+        let counted = std::sync::Arc::clone(&n_refused);
+        let n_with_first = Mutex::new(0_usize);
+        let server = Server::start(move |request| {
+            if request.line == "POST /auth" {
+                let mut n_logins = n_logins.lock().unwrap();
+                *n_logins += 1;
+                return Reply::new(201, &[], format!("tok-{n_logins}").as_bytes());
+            }
+            if request.has("authorization: Bearer tok-1") {
+                let mut n_with_first = n_with_first.lock().unwrap();
+                *n_with_first += 1;
+                if *n_with_first > 3 {
+                    *counted.lock().unwrap() += 1;
+                    return Reply::status(401, "");
+                }
+            }
+            let id = request.line.rsplit('/').next().unwrap().to_owned();
+            Reply::json(&job(&id))
+        });
+        let mut settings = server.settings();
+        settings.concurrency = concurrency.try_into().unwrap();
+        let client = Client::new(settings).unwrap();
+        // Far more are begun than may be in flight, as lists side by side and their jobs are.
+        let ids: Vec<String> = (0..60).map(|index| format!("job-{index}")).collect();
+        let found: Vec<_> = iter(&ids).map(|id| client.get_job(id)).buffer_unordered(40).collect().await;
+        assert!(found.iter().all(|job| matches!(job, Ok(Some(_)))), "{concurrency}: {found:?}");
+        let n_refused = *n_refused.lock().unwrap();
+        assert!(
+            (1..=concurrency).contains(&n_refused),
+            "{n_refused} calls met 401 with {concurrency} in flight"
+        );
+        assert_eq!(client.calls().auth, 2, "{concurrency}");
+        assert_eq!(client.calls().read, 60 + n_refused as u64, "{concurrency}");
     }
 }

@@ -73,8 +73,13 @@ impl<'client> Tries<'client> {
     /// [`ApiError::WaitBudget`].
     pub(super) async fn enter(&mut self) -> Result<Pass<'client>, ApiError> {
         let pass = self.gate.enter(self.call).await?;
-        self.sent = self.sent.saturating_add(1);
+        self.sends();
         Ok(pass)
+    }
+
+    /// Counts a sending, for who got the right to it elsewhere.
+    pub(super) fn sends(&mut self) {
+        self.sent = self.sent.saturating_add(1);
     }
 
     /// Whether the request now in hand was sent before.

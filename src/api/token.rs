@@ -3,9 +3,13 @@
 //! The token: got once, kept for its life, and renewed once for all calls in flight when the gateway refuses it.
 //!
 //! It is kept in memory only. A refused login is remembered and never tried a second time: accounts get locked.
+//!
+//! A login passes the gate like any other call. So nobody logs in, or waits for one who does, while holding a place
+//! there: with one call at a time that would be for ever. Who has a place looks at [`TokenStore::newest`], and gives
+//! the place back where there is none.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
@@ -14,7 +18,6 @@ use reqwest::header::HeaderValue;
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::UpdatesKnown;
@@ -54,25 +57,58 @@ impl Token {
     pub(super) fn accepted(&self) {
         self.was_accepted.store(true, Ordering::Relaxed);
     }
+
+    /// Whether its life is not over by the clock.
+    pub(super) fn is_good(&self) -> bool {
+        self.good_until.is_none_or(|end| Instant::now() < end)
+    }
+
+    /// Got after a refusal, and never good for anything: another login would not help.
+    fn is_hopeless(&self) -> bool {
+        self.is_renewed && !self.was_accepted.load(Ordering::Relaxed)
+    }
 }
 
-/// Holds the token of a client; the lock is what makes a renewal one for all.
+/// Holds the token of a client.
 #[derive(Debug)]
 pub(super) struct TokenStore {
     credentials: Credentials,
-    held: Mutex<Held>,
+    /// `None` before the first login, and from a refusal to the login that comes of it.
+    newest: Mutex<Option<Token>>,
+    /// Held by who logs in, which makes a renewal one for all.
+    logins: tokio::sync::Mutex<Logins>,
 }
 
 #[derive(Debug, Default)]
-struct Held {
-    token: Option<Token>,
+struct Logins {
     generation: u64,
-    refused_login: Option<(u16, String)>,
+    /// Whether the token before was refused.
+    is_renewal: bool,
+    refused: Option<(u16, String)>,
 }
 
 impl TokenStore {
     pub(super) fn new(credentials: Credentials) -> Self {
-        Self { credentials, held: Mutex::new(Held::default()) }
+        Self { credentials, newest: Mutex::default(), logins: tokio::sync::Mutex::default() }
+    }
+
+    /// The token of the last login; `None` where one is due. It may be over by the clock. Never waits.
+    pub(super) fn newest(&self) -> Option<Token> {
+        self.lock().clone()
+    }
+
+    /// Takes note that a call was refused with a token, so that no further call goes with it.
+    ///
+    /// To be said before the call gives up its place at the gate: who gets the place looks for the newest token.
+    pub(super) fn refused(&self, token: &Token) {
+        // A given token stays as it is, and so does one after which nothing else is tried.
+        if matches!(self.credentials, Credentials::User { .. }) && !token.is_hopeless() {
+            self.lock().take_if(|newest| newest.generation == token.generation);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Token>> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The token to use now; logs in where there is none or its life is over.
@@ -80,43 +116,39 @@ impl TokenStore {
     /// # Errors
     /// As the login failed.
     pub(super) async fn current(&self, client: &Client) -> Result<Token, ApiError> {
-        let mut held = self.held.lock().await;
-        match &held.token {
-            Some(token) if token.good_until.is_none_or(|end| Instant::now() < end) => Ok(token.clone()),
-            _ => self.obtain(client, &mut held, false).await,
+        let mut logins = self.logins.lock().await;
+        match self.newest().filter(Token::is_good) {
+            Some(token) => Ok(token),
+            None => self.obtain(client, &mut logins).await,
         }
     }
 
-    /// The token to use after `refused` got a 401 for `call`: the newer one, where another call has renewed it
-    /// meanwhile, or a new login.
+    /// Sees to it that there is a token to use after `refused` got a 401 for `call`: the newer one, where another call
+    /// has renewed it meanwhile, or that of a new login.
     ///
     /// # Errors
     /// [`ApiError::GivenTokenRefused`] for `QUALYS_TOKEN`, [`ApiError::NewTokenRefused`] where the refused token was
     /// itself a renewal that never worked, or as the login failed.
-    pub(super) async fn renew(
-        &self,
-        client: &Client,
-        refused: &Token,
-        call: &str,
-    ) -> Result<Token, ApiError> {
+    pub(super) async fn renew(&self, client: &Client, refused: &Token, call: &str) -> Result<(), ApiError> {
         if matches!(self.credentials, Credentials::Token(_)) {
             return Err(ApiError::GivenTokenRefused { host: client.gateway.host(), call: call.to_owned() });
         }
-        let mut held = self.held.lock().await;
-        if let Some(token) = held.token.as_ref().filter(|token| token.generation != refused.generation) {
-            return Ok(token.clone());
+        let mut logins = self.logins.lock().await;
+        if self.newest().is_some_and(|newest| newest.generation != refused.generation) {
+            return Ok(());
         }
-        if refused.is_renewed && !refused.was_accepted.load(Ordering::Relaxed) {
+        if refused.is_hopeless() {
             return Err(ApiError::NewTokenRefused { call: call.to_owned() });
         }
-        self.obtain(client, &mut held, true).await
+        logins.is_renewal = true;
+        self.obtain(client, &mut logins).await.map(|_| ())
     }
 
-    async fn obtain(&self, client: &Client, held: &mut Held, is_renewed: bool) -> Result<Token, ApiError> {
+    async fn obtain(&self, client: &Client, logins: &mut Logins) -> Result<Token, ApiError> {
         let (secret, life) = match &self.credentials {
             Credentials::Token(given) => (given.clone(), None),
             Credentials::User { name, password } => {
-                if let Some((status, excerpt)) = held.refused_login.clone() {
+                if let Some((status, excerpt)) = logins.refused.clone() {
                     return Err(ApiError::LoginRefused {
                         host: client.gateway.host(),
                         user: name.clone(),
@@ -126,7 +158,7 @@ impl TokenStore {
                 }
                 let outcome = log_in(client, name, password).await;
                 if let Err(ApiError::LoginRefused { status, excerpt, .. }) = &outcome {
-                    held.refused_login = Some((*status, excerpt.clone()));
+                    logins.refused = Some((*status, excerpt.clone()));
                 }
                 let text = outcome?;
                 let life = life_of(text.expose_secret(), SystemTime::now());
@@ -137,15 +169,15 @@ impl TokenStore {
         let mut header = HeaderValue::from_str(&format!("Bearer {}", secret.expose_secret().trim()))
             .map_err(|_| ApiError::BadToken)?;
         header.set_sensitive(true);
-        held.generation += 1;
+        logins.generation += 1;
         let token = Token {
             header,
-            generation: held.generation,
+            generation: logins.generation,
             good_until: life.map(|life| Instant::now() + life),
-            is_renewed,
+            is_renewed: std::mem::take(&mut logins.is_renewal),
             was_accepted: Arc::new(AtomicBool::new(false)),
         };
-        held.token = Some(token.clone());
+        *self.lock() = Some(token.clone());
         Ok(token)
     }
 }
