@@ -2,7 +2,8 @@
 //!
 //! HTTP has no way to say "no answer", so this is done underneath it: the stream of each connection looks at its
 //! switches before it reads or writes, and reports a reset once one is thrown. The HTTP layer then gives the
-//! connection up. During an [`Outage`] the listening socket is closed, so that the system itself refuses connections;
+//! connection up, and the system ends it for the other side: with an end of stream (FIN), or where a reset is asked for,
+//! with a reset (RST), which is what closing a socket that does not linger does. During an [`Outage`] the listening socket is closed, so that the system itself refuses connections;
 //! another program could take the port meanwhile, and then the outage lasts until the port is free again.
 
 use std::io;
@@ -52,6 +53,7 @@ impl Outage {
 #[derive(Clone, Debug)]
 pub(super) struct Connection {
     is_cut: Arc<AtomicBool>,
+    is_reset: Arc<AtomicBool>,
     /// Has changed once there was an outage after the connection was made.
     is_down: watch::Receiver<bool>,
     outage: Outage,
@@ -59,12 +61,22 @@ pub(super) struct Connection {
 
 impl Connection {
     fn new(outage: &Outage) -> Self {
-        Self { is_cut: Arc::default(), is_down: outage.is_down.subscribe(), outage: outage.clone() }
+        Self {
+            is_cut: Arc::default(),
+            is_reset: Arc::default(),
+            is_down: outage.is_down.subscribe(),
+            outage: outage.clone(),
+        }
     }
 
     /// Closes the connection: whatever is answered from now on does not arrive.
     pub(super) fn cut(&self) {
         self.is_cut.store(true, Ordering::Relaxed);
+    }
+
+    /// Has the connection end with a reset; to be said before it is cut.
+    pub(super) fn reset(&self) {
+        self.is_reset.store(true, Ordering::Relaxed);
     }
 
     /// The outages of the listener that made the connection.
@@ -91,6 +103,18 @@ pub(super) struct CuttableStream {
     connection: Connection,
 }
 
+impl CuttableStream {
+    /// Whether the connection may still be used; where not, what follows is that it is dropped.
+    fn check(&self) -> io::Result<()> {
+        let checked = self.connection.check();
+        if checked.is_err() && self.connection.is_reset.load(Ordering::Relaxed) {
+            // It fails only on a socket that is gone already.
+            let _gone = self.stream.set_zero_linger();
+        }
+        checked
+    }
+}
+
 impl AsyncRead for CuttableStream {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -98,7 +122,7 @@ impl AsyncRead for CuttableStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.connection.check()?;
+        this.check()?;
         Pin::new(&mut this.stream).poll_read(cx, buffer)
     }
 }
@@ -106,18 +130,23 @@ impl AsyncRead for CuttableStream {
 impl AsyncWrite for CuttableStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.connection.check()?;
+        this.check()?;
         Pin::new(&mut this.stream).poll_write(cx, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.connection.check()?;
+        this.check()?;
         Pin::new(&mut this.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        let this = self.get_mut();
+        if this.connection.is_reset.load(Ordering::Relaxed) {
+            // A shutdown would send the end of stream before the reset.
+            return Poll::Ready(this.check());
+        }
+        Pin::new(&mut this.stream).poll_shutdown(cx)
     }
 }
 

@@ -115,6 +115,10 @@ pub enum Effect {
     CloseBefore,
     /// Processed, then closes the connection without an answer.
     CloseAfter,
+    /// Not processed: resets the connection (TCP RST), so that the client is told of an error and not of an end.
+    ResetBefore,
+    /// Processed, then resets the connection without an answer.
+    ResetAfter,
     /// Not processed: all connections are closed and new ones refused for a while.
     Unreachable {
         /// Milliseconds for which nothing listens; at most a minute.
@@ -356,6 +360,8 @@ mod tests {
             {"effect": "hang-before"},
             {"effect": "hang-after"},
             {"effect": "close-before"},
+            {"effect": "reset-before"},
+            {"effect": "reset-after"},
             {"on": "update", "effect": "close-after"},
             {"on": "get", "nth": 2, "always": true, "effect": {"unreachable": {"ms": 50}}}
         ]);

@@ -265,3 +265,32 @@ async fn answers_are_behind() {
     running.behaviour().change(|behaviour| behaviour.list_lag = Lag::None);
     assert_eq!(names().await, "New Renamed");
 }
+
+/// Closing sends an end of stream, and a reset is an error.
+#[tokio::test]
+async fn a_connection_ends_or_is_reset() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    for (effect, is_processed, expected) in [
+        (Effect::CloseBefore, false, Ok(0)),
+        (Effect::CloseAfter, true, Ok(0)),
+        (Effect::ResetBefore, false, Err(std::io::ErrorKind::ConnectionReset)),
+        (Effect::ResetAfter, true, Err(std::io::ErrorKind::ConnectionReset)),
+    ] {
+        let (running, _api) = with_fault(effect.clone()).await;
+        let address = running.url().replace("http://", "");
+        let mut stream = tokio::net::TcpStream::connect(&address).await.expect("a connection");
+        let request = format!("GET {JOB} HTTP/1.1\r\nhost: {address}\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut answer = Vec::new();
+        let end = stream.read_to_end(&mut answer).await.map_err(|error| error.kind());
+        assert_eq!(end, expected, "{effect:?}: {}", String::from_utf8_lossy(&answer));
+        let (running, api) = with_fault(effect.clone()).await;
+        let body = json!({"type": "Install", "description": "lost"});
+        let path = "/pm/v1/deploymentjob/update/weekly";
+        let changed = api.send(Method::PATCH, path, Some(&body)).await;
+        let description =
+            running.with_tenant(|tenant| tenant.get("weekly").expect("a job")["description"].clone());
+        assert!(changed.is_err(), "{effect:?}: {changed:?}");
+        assert_eq!(description == json!("lost"), is_processed, "{effect:?}");
+    }
+}

@@ -125,6 +125,13 @@ pub(super) async fn gate(
             return no_answer(&connection);
         }
         Some(Effect::CloseBefore) => return no_answer(&connection),
+        Some(effect @ (Effect::ResetBefore | Effect::ResetAfter)) => {
+            if effect == Effect::ResetAfter {
+                process.await;
+            }
+            connection.reset();
+            return no_answer(&connection);
+        }
         Some(Effect::Unreachable { ms }) => {
             connection.outage().begin(Duration::from_millis(ms).min(LONGEST_OUTAGE)).await;
             return no_answer(&connection);

@@ -92,6 +92,8 @@ fn cases(elsewhere: &str) -> Vec<Case> {
         case(Effect::HangAfter, Right, Right, Error, impatient),
         case(Effect::CloseBefore, Right, Right, Error, as_usual),
         case(Effect::CloseAfter, Right, Right, Error, as_usual),
+        case(Effect::ResetBefore, Right, Right, Error, as_usual),
+        case(Effect::ResetAfter, Right, Right, Error, as_usual),
         case(Effect::Unreachable { ms: 5 }, Right, Right, Error, unhurried),
     ];
     for (code, body) in [

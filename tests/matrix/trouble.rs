@@ -113,8 +113,8 @@ impl Trouble {
 
     fn effect(self) -> Option<Effect> {
         Some(match self {
-            Self::ResetBefore => Effect::CloseBefore,
-            Self::ResetAfter => Effect::CloseAfter,
+            Self::ResetBefore => Effect::ResetBefore,
+            Self::ResetAfter => Effect::ResetAfter,
             Self::ServerError => Effect::ServerError { code: 500, body: ErrorBody::Json },
             Self::Throttled => Effect::Throttle { form: ThrottleForm::RetryAfter, seconds: 0 },
             Self::Truncated => Effect::Truncated,
