@@ -170,15 +170,18 @@ impl Client {
             let answer = match outcome {
                 Ok(answer) => answer,
                 Err(cause) => {
-                    tries.again(cause).await?;
+                    tries.again(cause.of(kind)).await?;
                     continue;
                 }
             };
             if answer.status == StatusCode::UNAUTHORIZED {
                 if has_renewed {
-                    return Err(ApiError::NewTokenRefused { call: call.to_owned() });
+                    return Err(ApiError::NewTokenRefused {
+                        call: call.to_owned(),
+                        is_web_page: answer.is_web_page(),
+                    });
                 }
-                self.tokens.renew(self, &token, call).await?;
+                self.tokens.renew(self, &token, call, &answer).await?;
                 has_renewed = true;
                 continue;
             }
@@ -194,6 +197,7 @@ impl Client {
                 return Err(ApiError::Forbidden {
                     call: call.to_owned(),
                     excerpt: masker.excerpt(&answer.body),
+                    is_web_page: answer.is_web_page(),
                 });
             } else if answer.status.is_client_error() && !is_transient_status(answer.status) {
                 return Ok(Reading::Refused { answer, tries: tries.n_sent() });
@@ -242,9 +246,12 @@ impl Client {
             };
             if answer.status == StatusCode::UNAUTHORIZED {
                 if has_renewed {
-                    return Err(WriteError::Refused(ApiError::NewTokenRefused { call }));
+                    return Err(WriteError::Refused(ApiError::NewTokenRefused {
+                        call,
+                        is_web_page: answer.is_web_page(),
+                    }));
                 }
-                self.tokens.renew(self, &token, &call).await.map_err(WriteError::Refused)?;
+                self.tokens.renew(self, &token, &call, &answer).await.map_err(WriteError::Refused)?;
                 has_renewed = true;
                 continue;
             }
@@ -324,6 +331,7 @@ impl Client {
             return Err(WriteError::Refused(ApiError::Forbidden {
                 call,
                 excerpt: masker.excerpt(&answer.body),
+                is_web_page: answer.is_web_page(),
             }));
         }
         let cause = answer.as_failure(masker);

@@ -8,7 +8,12 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use thiserror::Error;
 
+use super::counts::CallKind;
 use super::gateway::GatewayError;
+
+/// What to do where something else than the API answers.
+const NOT_THE_API: &str =
+    "check that the gateway is the API gateway of your pod, and no login page or proxy in front of it";
 
 /// Why a call, or a whole sweep, came to nothing. No variant leaves anything changed on the server.
 #[derive(Debug, Error)]
@@ -19,6 +24,14 @@ pub enum ApiError {
     /// The HTTP client could not be made: no trust store, a bad certificate file, a bad proxy setting.
     #[error("the HTTP client could not be set up")]
     Setup(#[source] reqwest::Error),
+    /// A file of `--cacert` that holds no certificate, or one that cannot be used.
+    #[error("`{file}` {problem}, and --cacert takes a PEM file with at least one")]
+    CaFile {
+        /// The file as it was named.
+        file: String,
+        /// What is wrong with it, as the rest of a sentence.
+        problem: &'static str,
+    },
     /// The given token holds characters that cannot stand in a header.
     #[error("the token given in QUALYS_TOKEN cannot be sent: it holds characters that no token has")]
     BadToken,
@@ -63,6 +76,8 @@ pub enum ApiError {
     NewTokenRefused {
         /// The call that was refused.
         call: String,
+        /// Whether the answer was a page for people, so that it is hardly the API's.
+        is_web_page: bool,
     },
     /// The login is good but may not do this.
     #[error("{call} is not allowed for this login (HTTP 403{})", said(.excerpt))]
@@ -71,6 +86,8 @@ pub enum ApiError {
         call: String,
         /// Start of the answer, sanitised; may be empty.
         excerpt: String,
+        /// Whether the answer was a page for people, so that it is hardly the API's.
+        is_web_page: bool,
     },
     /// The gateway throttles, and waiting would take longer than allowed.
     #[error(
@@ -102,7 +119,7 @@ pub enum ApiError {
     },
     /// A list could not be read to its end, so nothing can be said about what is absent.
     #[error(
-        "the list of {platform} jobs could not be read to its end (it broke off after {pages_read} pages)"
+        "the list of {platform} jobs could not be read to its end (it broke off after {})", after_pages(*.pages_read)
     )]
     List {
         /// The platform whose jobs were asked for.
@@ -123,6 +140,11 @@ impl ApiError {
             Self::Setup(_) => "check the certificate file of --cacert, the trust store of this machine and the \
                                proxy settings in the environment"
                 .to_owned(),
+            Self::CaFile { .. } => {
+                "a PEM file holds lines `-----BEGIN CERTIFICATE-----`; `openssl x509 -inform der -in FILE` turns a DER \
+                 file into one"
+                    .to_owned()
+            }
             Self::BadToken => "set QUALYS_TOKEN to the bare token, without quotes, line breaks or `Bearer`".to_owned(),
             Self::BadId { .. } => "take the id from the job's page in the console".to_owned(),
             Self::LoginRefused { .. } => {
@@ -130,10 +152,9 @@ impl ApiError {
                  tried once only, so that the account is not locked"
                     .to_owned()
             }
-            Self::NotAToken { .. } => {
-                "check that the gateway is the API gateway of your pod, and no login page or proxy in front of it"
-                    .to_owned()
-            }
+            Self::NotAToken { .. }
+            | Self::NewTokenRefused { is_web_page: true, .. }
+            | Self::Forbidden { is_web_page: true, .. } => NOT_THE_API.to_owned(),
             Self::GivenTokenRefused { .. } => "the token is used as given and lives for four hours: get a new one, \
                                                or set QUALYS_USERNAME and QUALYS_PASSWORD instead"
                 .to_owned(),
@@ -189,6 +210,8 @@ pub enum CallFailure {
     TooLarge {
         /// The limit.
         limit_bytes: usize,
+        /// Whether it is a page of the list, which can be asked for smaller.
+        is_page: bool,
     },
     /// An answer whose status is not a success.
     #[error("the answer was HTTP {status}{}", said(.excerpt))]
@@ -205,7 +228,7 @@ pub enum CallFailure {
     Redirect {
         /// The status.
         status: StatusCode,
-        /// Scheme and host it points to, sanitised.
+        /// Scheme, host and port it points to, sanitised.
         to: String,
     },
     /// A success whose content type is not JSON: a login page, a proxy's page.
@@ -252,15 +275,27 @@ impl CallFailure {
         }
     }
 
+    /// The same for a call of a kind: only a page of the list can be asked for smaller.
+    pub(super) fn of(self, kind: CallKind) -> Self {
+        match self {
+            Self::TooLarge { limit_bytes, .. } => {
+                Self::TooLarge { limit_bytes, is_page: kind == CallKind::List }
+            }
+            other => other,
+        }
+    }
+
     fn help(&self) -> String {
         match self {
             Self::Connect(_) | Self::Timeout { .. } | Self::Broken(_) => {
                 "check the gateway's name and the network; HTTPS_PROXY and NO_PROXY are honoured"
             }
-            Self::Tls(_) => "if a proxy of yours signs the traffic, name its certificate authority with --cacert",
-            Self::TooLarge { .. } => "ask for smaller pages with --page-size",
-            Self::Redirect { .. } | Self::NotJson { .. } => {
-                "check that the gateway is the API gateway of your pod, and no login page or proxy in front of it"
+            Self::Tls(_) => {
+                "if a proxy of yours signs the traffic, name its certificate authority with --cacert"
+            }
+            Self::TooLarge { is_page: true, .. } => "ask for smaller pages with --page-size",
+            Self::TooLarge { is_page: false, .. } | Self::Redirect { .. } | Self::NotJson { .. } => {
+                NOT_THE_API
             }
             Self::Status { status, .. } if *status == StatusCode::NOT_FOUND => {
                 "check that the gateway is the API gateway of your pod, not the `qualysapi` host"
@@ -378,6 +413,10 @@ pub(crate) fn in_words(duration: Duration) -> String {
 
 fn said(excerpt: &str) -> String {
     if excerpt.is_empty() { String::new() } else { format!(": `{excerpt}`") }
+}
+
+fn after_pages(pages: u32) -> String {
+    if pages == 1 { "1 page".to_owned() } else { format!("{pages} pages") }
 }
 
 fn after_tries(tries: u32) -> String {

@@ -222,3 +222,51 @@ async fn calls_that_wait_for_a_slot_go_with_the_new_token() {
         assert_eq!(client.calls().read, 60 + n_refused as u64, "{concurrency}");
     }
 }
+
+/// Where something else than the API answers, the help is about that, and what is counted is spelled as people do.
+#[tokio::test]
+async fn words_that_say_what_it_was() {
+    const NOT_THE_API: &str = "no login page or proxy in front of it";
+    let large = Reply::json(&json!("x".repeat(2_000)));
+    let page = |status| Reply::new(status, &["content-type: text/html"], b"<html>");
+    let elsewhere = Reply::new(302, &["location: http://elsewhere.example:8443/x?t=1"], b"");
+    for (reply, at_list, said, not_said) in [
+        (large.clone(), true, "smaller pages with --page-size", NOT_THE_API),
+        (large.clone(), false, NOT_THE_API, "--page-size"),
+        (page(401), false, NOT_THE_API, "PM.API.ACCESS"),
+        (page(403), false, NOT_THE_API, "PM.API.ACCESS"),
+        (Reply::status(401, "{}"), false, "PM.API.ACCESS", NOT_THE_API),
+        (Reply::status(403, "{}"), true, "PM.API.ACCESS", NOT_THE_API),
+        (elsewhere, false, "a redirect to `http://elsewhere.example:8443`", "t=1"),
+    ] {
+        let what = format!("{reply:?}");
+        let server = Server::with_login(move |_| reply.clone());
+        let mut settings = server.settings();
+        settings.list_page_limit_bytes = 1_000;
+        settings.job_limit_bytes = 1_000;
+        let client = Client::new(settings).unwrap();
+        let error = if at_list {
+            client.list_jobs("Windows").await.unwrap_err()
+        } else {
+            client.get_job("a").await.unwrap_err()
+        };
+        let text = told(&error);
+        assert!(text.contains(said) && !text.contains(not_said), "{what}: {text}");
+    }
+    let login = Server::start(|_| Reply::new(200, &[], "x".repeat(70_000).as_bytes()));
+    let error = Client::new(login.settings()).unwrap().log_in().await.unwrap_err();
+    let text = told(&error);
+    assert!(text.contains("larger than") && text.contains(NOT_THE_API), "{text}");
+
+    for (n_pages, expected) in [(0, "after 0 pages)"), (1, "after 1 page)"), (2, "after 2 pages)")] {
+        let server = Server::with_login(move |request| {
+            if request.line.contains(&format!("pageNumber={n_pages}&")) || n_pages == 0 {
+                return Reply::status(409, "");
+            }
+            let number = request.line.split_once("pageNumber=").unwrap().1;
+            Reply::json(&json!([{"id": number.split('&').next()}]))
+        });
+        let error = Client::new(server.settings()).unwrap().list_jobs("Windows").await.unwrap_err();
+        assert!(told(&error).contains(expected), "{}", told(&error));
+    }
+}

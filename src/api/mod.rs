@@ -50,7 +50,7 @@ pub use self::error::{ApiError, CallFailure, ListFailure, WriteError};
 pub use self::gateway::{Gateway, GatewayError, SettingOrigin, credentials_may_go_to, is_documented_host};
 pub use self::limits::LimitHeaders;
 pub use self::probe::{ListProbe, Probe};
-pub use self::settings::{Credentials, Notice, Notices, Settings};
+pub use self::settings::{CaFile, Credentials, Notice, Notices, Settings};
 
 /// A list that was read to its end.
 #[derive(Clone, Debug)]

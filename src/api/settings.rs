@@ -23,6 +23,15 @@ pub enum Credentials {
     Token(SecretString),
 }
 
+/// A file with certificate authorities, in PEM form.
+#[derive(Clone, Debug)]
+pub struct CaFile {
+    /// Its name, for messages.
+    pub name: String,
+    /// What is in it; certificates are public.
+    pub pem: Vec<u8>,
+}
+
 /// What the client has to say while it works. Times are for people; nothing branches on them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
@@ -88,8 +97,8 @@ pub struct Settings {
     pub gateway: Gateway,
     /// How to log in there. Whether they may go there is judged before: [`super::credentials_may_go_to`].
     pub credentials: Credentials,
-    /// Contents of PEM files with certificate authorities to trust beside the platform's (`--cacert`).
-    pub ca_certificates: Vec<Vec<u8>>,
+    /// Certificate authorities to trust beside the platform's (`--cacert`).
+    pub ca_certificates: Vec<CaFile>,
     /// Jobs asked for in one page of the list. The API's ceiling of 10,000 records makes more than that pointless.
     pub page_size: NonZeroU32,
     /// Most requests in flight; it goes down by itself when the gateway refuses.

@@ -71,7 +71,8 @@ fn serve(answer: impl Fn(std::net::TcpStream) + Send + 'static) -> u16 {
 async fn log_in(port: u16, authorities: &[&str]) -> Result<(), String> {
     let mut settings = unreachable_settings();
     settings.gateway = Gateway::parse(&format!("https://localhost:{port}")).unwrap();
-    settings.ca_certificates = authorities.iter().map(|pem| pem.as_bytes().to_vec()).collect();
+    let file = |pem: &&str| CaFile { name: "ca.pem".to_owned(), pem: pem.as_bytes().to_vec() };
+    settings.ca_certificates = authorities.iter().map(file).collect();
     let client = Client::new(settings).map_err(|error| error.to_string())?;
     client.log_in().await.map_err(|error| {
         let mut text = format!("{} / {error}", client.calls());
@@ -109,5 +110,21 @@ async fn a_server_without_tls_is_told_apart() {
 async fn a_bad_authority_file_is_an_error() {
     let error =
         log_in(1, &["-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n"]).await.unwrap_err();
-    assert_eq!(error, "the HTTP client could not be set up");
+    let damaged = "`ca.pem` holds a damaged certificate, and --cacert takes a PEM file with at least one";
+    assert_eq!(error, damaged);
+    // Well-formed text around something that is no certificate.
+    let error =
+        log_in(1, &["-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]).await.unwrap_err();
+    assert_eq!(error, damaged);
+    // One that is good does not make up for one that is not.
+    let both = format!("{AUTHORITY}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    assert_eq!(log_in(1, &[&both]).await.unwrap_err(), damaged);
+    let key = format!("-----BEGIN PRIVATE KEY-----\n{KEY}\n-----END PRIVATE KEY-----\n");
+    for none in ["", "junk", "\u{30}\u{82}\u{1}der", &key] {
+        let error = log_in(1, &[AUTHORITY, none]).await.unwrap_err();
+        assert_eq!(
+            error,
+            "`ca.pem` holds no certificate in PEM form, and --cacert takes a PEM file with at least one"
+        );
+    }
 }

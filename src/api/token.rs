@@ -129,7 +129,13 @@ impl TokenStore {
     /// # Errors
     /// [`ApiError::GivenTokenRefused`] for `QUALYS_TOKEN`, [`ApiError::NewTokenRefused`] where the refused token was
     /// itself a renewal that never worked, or as the login failed.
-    pub(super) async fn renew(&self, client: &Client, refused: &Token, call: &str) -> Result<(), ApiError> {
+    pub(super) async fn renew(
+        &self,
+        client: &Client,
+        refused: &Token,
+        call: &str,
+        answer: &Answer,
+    ) -> Result<(), ApiError> {
         if matches!(self.credentials, Credentials::Token(_)) {
             return Err(ApiError::GivenTokenRefused { host: client.gateway.host(), call: call.to_owned() });
         }
@@ -138,7 +144,10 @@ impl TokenStore {
             return Ok(());
         }
         if refused.is_hopeless() {
-            return Err(ApiError::NewTokenRefused { call: call.to_owned() });
+            return Err(ApiError::NewTokenRefused {
+                call: call.to_owned(),
+                is_web_page: answer.is_web_page(),
+            });
         }
         logins.is_renewal = true;
         self.obtain(client, &mut logins).await.map(|_| ())

@@ -13,13 +13,15 @@ use std::time::{Duration, SystemTime};
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION};
 use reqwest::{Certificate, Method, RequestBuilder, StatusCode, Url, redirect};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use serde_json::Value;
 
 use super::clock;
 use super::error::{ApiError, CallFailure};
 use super::excerpt::Masker;
 use super::limits::LimitHeaders;
-use super::settings::Settings;
+use super::settings::{CaFile, Settings};
 use super::sweep::error_code_of;
 
 /// Bytes read of an answer that is not a success; more is not needed to say what was wrong.
@@ -50,7 +52,7 @@ impl Transport {
     /// Builds the HTTP client; the one place that does.
     ///
     /// # Errors
-    /// [`ApiError::Setup`] for unusable certificates, trust store or proxy settings.
+    /// [`ApiError::CaFile`] for unusable certificates, [`ApiError::Setup`] for the trust store or proxy settings.
     pub(super) fn new(settings: &Settings) -> Result<Self, ApiError> {
         // Without a provider `reqwest` panics. A second call changes nothing and says so by an error.
         let _already_installed = rustls::crypto::ring::default_provider().install_default();
@@ -64,13 +66,17 @@ impl Transport {
         if settings.gateway.is_loopback() {
             builder = builder.no_proxy();
         }
+        // Also where none is needed: a file that was named and says nothing is a mistake wherever it is found.
+        for file in &settings.ca_certificates {
+            check_certificates(file)?;
+        }
         if settings.gateway.is_plain() {
             // Loading the trust store takes time, and fails where there is none, as in a bare container.
             builder = builder.tls_certs_only([]);
         } else {
             let mut certificates = Vec::new();
-            for pem in &settings.ca_certificates {
-                certificates.extend(Certificate::from_pem_bundle(pem).map_err(ApiError::Setup)?);
+            for file in &settings.ca_certificates {
+                certificates.extend(Certificate::from_pem_bundle(&file.pem).map_err(ApiError::Setup)?);
             }
             builder = builder.https_only(true).tls_certs_merge(certificates);
         }
@@ -117,14 +123,14 @@ impl Transport {
         }
         if let Some(length) = response.content_length() {
             if length > limit_bytes as u64 {
-                return Err(CallFailure::TooLarge { limit_bytes });
+                return Err(CallFailure::TooLarge { limit_bytes, is_page: false });
             }
             body.reserve_exact(usize::try_from(length).unwrap_or(limit_bytes).min(MOST_RESERVED_BYTES));
         }
         while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(error))? {
             self.received(chunk.len());
             if chunk.len() > limit_bytes - body.len() {
-                return Err(CallFailure::TooLarge { limit_bytes });
+                return Err(CallFailure::TooLarge { limit_bytes, is_page: false });
             }
             body.extend_from_slice(&chunk);
         }
@@ -203,7 +209,10 @@ impl Answer {
             let location = self.headers.get(LOCATION).map_or(&b""[..], |value| value.as_bytes());
             // Path and query are left out: they may hold what we sent.
             let to = match std::str::from_utf8(location).ok().and_then(|text| Url::parse(text).ok()) {
-                Some(url) => format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default()),
+                Some(url) => {
+                    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+                    format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
+                }
                 None => "another path".to_owned(),
             };
             return CallFailure::Redirect { status: self.status, to: masker.excerpt(to.as_bytes()) };
@@ -234,6 +243,19 @@ impl Answer {
     pub(super) fn shown_content_type(&self, masker: &Masker) -> String {
         self.headers.get(CONTENT_TYPE).map(|value| masker.excerpt(value.as_bytes())).unwrap_or_default()
     }
+}
+
+/// A file without a certificate would be taken for one that adds none, and a broken one be named by nobody.
+fn check_certificates(file: &CaFile) -> Result<(), ApiError> {
+    let unusable = |problem| ApiError::CaFile { file: file.name.clone(), problem };
+    let mut found = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&file.pem) {
+        let added = certificate.is_ok_and(|certificate| found.add(certificate).is_ok());
+        if !added {
+            return Err(unusable("holds a damaged certificate"));
+        }
+    }
+    if found.is_empty() { Err(unusable("holds no certificate in PEM form")) } else { Ok(()) }
 }
 
 fn is_json(content_type: &str) -> bool {

@@ -307,7 +307,8 @@ pub struct ConnectionArgs {
     /// Most calls at the same time, 1 to 64 [default: 8]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub concurrency: Option<u16>,
-    /// Longest wait in all for the gateway's rate limit, such as 90s, 15m or 1h; 0 is none [default: 15m]
+    /// Longest wait in all for the gateway's rate limit, and for the pauses between two tries of a call, such as 90s,
+    /// 15m or 1h; with 0 nothing is waited for or tried again [default: 15m]
     #[arg(long, value_name = "DURATION", value_parser = wait)]
     pub max_wait: Option<Duration>,
     /// Longest wait for the answer to one call, such as 30s or 2m, at least 1s [default: 1m]

@@ -27,7 +27,7 @@ impl Spent {
         let mut members = json!(self.calls);
         if let Some(members) = members.as_object_mut() {
             members.insert("bytes".to_owned(), self.traffic.bytes_received.into());
-            members.insert("waited_seconds".to_owned(), self.traffic.waited.as_secs().into());
+            members.insert("waited_seconds".to_owned(), whole_seconds(self.traffic.waited).into());
             members.insert("cached".to_owned(), n_cached.into());
         }
         members
@@ -42,7 +42,7 @@ impl Spent {
             "cost: {}; {} read, waited {} s, {} from the cache\n",
             self.calls,
             size(self.traffic.bytes_received),
-            self.traffic.waited.as_secs(),
+            whole_seconds(self.traffic.waited),
             count(n_cached, "job")
         ));
     }
@@ -51,6 +51,11 @@ impl Spent {
 /// What a client spent, as the `api` of JSON output.
 pub(super) fn json(client: &Client, n_cached: usize) -> Value {
     Spent::of(client).json(n_cached)
+}
+
+/// Rounded up, as everywhere where a wait is told: what is left of one second is a little less than one.
+fn whole_seconds(waited: Duration) -> u64 {
+    waited.as_secs() + u64::from(waited.subsec_nanos() > 0)
 }
 
 /// Bytes the way people say them.

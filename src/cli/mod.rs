@@ -28,6 +28,7 @@ mod record;
 mod revert;
 mod saved;
 mod scripts;
+mod seldom;
 mod selection;
 mod session;
 mod settings;

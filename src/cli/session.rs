@@ -16,7 +16,7 @@ use super::cost::Spent;
 use super::settings::{Settings, SettingsError, Target};
 use super::waiting::notices;
 use super::{Exit, pretty, show};
-use crate::api::{self, Client, Credentials, Gateway};
+use crate::api::{self, CaFile, Client, Credentials, Gateway};
 use crate::apply::chain;
 use crate::diagnostic::Diagnostics;
 use crate::render;
@@ -258,9 +258,10 @@ async fn start_simulator(
     Ok((gateway, credentials, running))
 }
 
-fn certificates(paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, Failure> {
+fn certificates(paths: &[PathBuf]) -> Result<Vec<CaFile>, Failure> {
     let read = |path: &PathBuf| {
-        std::fs::read(path).map_err(|error| {
+        let named = |pem| CaFile { name: path.display().to_string(), pem };
+        std::fs::read(path).map(named).map_err(|error| {
             let message = format!("could not read the certificates in `{}`", path.display());
             Failure::Error(vec![message, error.to_string()], Some("--cacert takes a PEM file".to_owned()))
         })

@@ -1,7 +1,8 @@
 //! Tells people that the gateway makes the run wait, for how long, and when it goes on.
 //!
 //! On a terminal one line is rewritten each second and wiped at the end; elsewhere a line comes at the start and then
-//! every 30 seconds; a quiet run says the first line only. Nothing here decides how long is waited: the gate of the
+//! every 30 seconds; a quiet run says the first line only. Short waits that follow each other closely, and waits that
+//! grow by little, are told by those lines and have none of their own. Nothing here decides how long is waited: the gate of the
 //! client does, and says so by [`Notice::Throttled`]. The task that tells ends by itself, or with the client.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,11 +12,9 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
+use super::seldom::{LINE_EVERY, Seldom};
 use crate::api::{Notice, Notices, in_words};
 use crate::terminal::Terminal;
-
-/// Time between two lines in a log: short enough to show that it is alive, long enough not to fill it.
-const LINE_EVERY: Duration = Duration::from_secs(30);
 
 /// Says on stderr what the client has to say while it works.
 pub(super) fn notices(terminal: Terminal) -> Notices {
@@ -29,14 +28,19 @@ pub(super) fn notices(terminal: Terminal) -> Notices {
         Told::Rewritten(text) => terminal.status(&text),
         Told::Over => terminal.end_status(),
     });
+    let seldom = Seldom::default();
     Notices::to(move |notice| match notice {
         Notice::Throttled { wait, goes_on_at, .. } => waiting.begin(wait, goes_on_at),
         Notice::Retrying { call, next_try, cause, .. } => {
-            terminal.note(&format!("{call}: {cause}; try {next_try} follows"));
+            if let Some(line) = seldom.retry(&call, &cause, next_try) {
+                terminal.note(&line);
+            }
         }
         Notice::ConcurrencyLowered { to } => {
             let calls = if to == 1 { "1 call".to_owned() } else { format!("{to} calls") };
-            terminal.note(&format!("the gateway refused calls: at most {calls} at a time from now on"));
+            if seldom.due(&calls).is_some() {
+                terminal.note(&format!("the gateway refused calls: at most {calls} at a time from now on"));
+            }
         }
     })
 }
@@ -76,6 +80,8 @@ struct Waiting {
 struct State {
     /// When it goes on, and the same as a time of day.
     until: Option<(Instant, String)>,
+    /// When a line was told last, and when it went on by that line.
+    told: Option<(Instant, Instant)>,
     /// The task, while it runs.
     task: Option<AbortHandle>,
 }
@@ -91,12 +97,16 @@ impl Waiting {
         let now = Instant::now();
         let goes_on = goes_on_at.strftime("%H:%M:%S UTC").to_string();
         let is_growing = state.until.as_ref().is_some_and(|(until, _)| *until > now);
+        let is_news = state.told.is_none_or(|(told_at, told_until)| {
+            now >= told_at + LINE_EVERY || now + wait > told_until + LINE_EVERY
+        });
         let is_told = match self.pace {
             Pace::Rewritten => false,
-            Pace::Lines => true,
-            Pace::Once => !is_growing,
+            Pace::Lines => is_news,
+            Pace::Once => is_news && !is_growing,
         };
         if is_told {
+            state.told = Some((now, now + wait));
             let wait = in_words(wait);
             (self.tell)(Told::Line(format!("the gateway asks to wait {wait}; it goes on at {goes_on}")));
         }
@@ -122,37 +132,38 @@ impl Drop for Waiting {
 
 /// Tells of the wait until it is over, also where it grows meanwhile.
 async fn tell_until_over(pace: Pace, tell: Tell, state: Arc<Mutex<State>>) {
-    let mut is_first = true;
     loop {
         let pause = {
             // Held while telling, so that nothing is told of a wait that `drop` has ended.
             let mut state = lock(&state);
-            let left = state.until.as_ref().map(|(until, _)| until.saturating_duration_since(Instant::now()));
-            let (Some(left), Some((_, goes_on))) = (left.filter(|left| !left.is_zero()), &state.until) else {
+            let now = Instant::now();
+            let Some((until, goes_on)) = state.until.clone().filter(|(until, _)| *until > now) else {
                 if state.task.take().is_some() {
                     tell(Told::Over);
                 }
                 return;
             };
-            match (pace, is_first) {
-                (Pace::Rewritten, _) => {
-                    let left = in_words(left);
-                    let text =
-                        format!("waiting for the gateway's rate limit: {left} left, goes on at {goes_on}");
-                    tell(Told::Rewritten(text));
-                }
-                (Pace::Lines, false) => {
+            let left = until - now;
+            if pace == Pace::Rewritten {
+                let words = in_words(left);
+                tell(Told::Rewritten(format!(
+                    "waiting for the gateway's rate limit: {words} left, goes on at {goes_on}"
+                )));
+                left.min(Duration::from_secs(1))
+            } else {
+                // `begin` told the first line, of this wait or of one just before it.
+                let mut next = state.told.map_or(now, |(told_at, _)| told_at + LINE_EVERY);
+                if next <= now {
+                    state.told = Some((now, until));
+                    next = now + LINE_EVERY;
                     let left = in_words(left);
                     tell(Told::Line(format!(
                         "waiting for the gateway, {left} left; it goes on at {goes_on}"
                     )));
                 }
-                // The first line was told when the wait began.
-                (Pace::Lines, true) | (Pace::Once, _) => {}
+                left.min(next - now)
             }
-            left.min(if pace == Pace::Rewritten { Duration::from_secs(1) } else { LINE_EVERY })
         };
-        is_first = false;
         sleep(pause).await;
     }
 }
@@ -234,11 +245,57 @@ mod tests {
             &log,
             &[
                 (0, "the gateway asks to wait 20 s; it goes on at 08:00:20 UTC"),
-                (10, "the gateway asks to wait 30 s; it goes on at 08:00:40 UTC"),
-                (20, "waiting for the gateway, 20 s left; it goes on at 08:00:40 UTC"),
+                (30, "waiting for the gateway, 10 s left; it goes on at 08:00:40 UTC"),
                 (40, "over"),
             ],
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_grows_by_much_is_told_at_once() {
+        let (waiting, log) = waiting(Pace::Lines);
+        waiting.begin(Duration::from_secs(5), at(5));
+        after(1).await;
+        waiting.begin(Duration::from_secs(60), at(61));
+        after(600).await;
+        check(
+            &log,
+            &[
+                (0, "the gateway asks to wait 5 s; it goes on at 08:00:05 UTC"),
+                (1, "the gateway asks to wait 1 min; it goes on at 08:01:01 UTC"),
+                (31, "waiting for the gateway, 30 s left; it goes on at 08:01:01 UTC"),
+                (61, "over"),
+            ],
+        );
+    }
+
+    /// Answers in flight announce one wait again and again, each a little later than the one before.
+    #[tokio::test(start_paused = true)]
+    async fn one_wait_that_is_announced_eight_times_is_told_once() {
+        for pace in [Pace::Lines, Pace::Once] {
+            let (waiting, log) = waiting(pace);
+            for _ in 0..8 {
+                waiting.begin(Duration::from_secs(5), at(5));
+                sleep(Duration::from_millis(3)).await;
+            }
+            after(600).await;
+            log.lock().unwrap().retain(|(_, text)| text != "over");
+            check(&log, &[(0, "the gateway asks to wait 5 s; it goes on at 08:00:05 UTC")]);
+        }
+    }
+
+    /// A quota of a few calls every five seconds, for five minutes.
+    #[tokio::test(start_paused = true)]
+    async fn short_waits_in_a_row_are_a_line_every_half_minute() {
+        let (waiting, log) = waiting(Pace::Lines);
+        for round in 0..50 {
+            waiting.begin(Duration::from_secs(5), at(round * 6 + 5));
+            after(6).await;
+        }
+        let log = log.lock().unwrap();
+        let seconds: Vec<u64> =
+            log.iter().filter(|(_, text)| text != "over").map(|(second, _)| *second).collect();
+        assert_eq!(seconds, (0..10).map(|line| line * 30).collect::<Vec<_>>());
     }
 
     #[tokio::test(start_paused = true)]

@@ -19,6 +19,8 @@ fn effects() -> Vec<Effect> {
     vec![
         Effect::CloseBefore,
         Effect::CloseAfter,
+        Effect::ResetBefore,
+        Effect::ResetAfter,
         Effect::Truncated,
         Effect::Garbage,
         Effect::NotJson,
@@ -145,4 +147,39 @@ fn a_run_that_is_killed_while_it_waits_loses_nothing_of_what_it_read() {
     server.take_requests();
     repo.run_at(&server, &["plan"]).ends(0).says("No changes.");
     assert_eq!(server.take_counts(), counts(&[("auth", 1), ("list", 2), ("get", 3)]));
+}
+
+/// Twelve jobs on a bad line: what is alike is told once, and the end says how much there was of it.
+#[test]
+fn retries_that_are_alike_are_one_line() {
+    let keys: Vec<String> = (1..=12).map(|n| format!("job-{n}")).collect();
+    let server = Server::of((1..=12).zip(&keys).map(|(n, key)| live_job(n, key)).collect());
+    let manifests: Vec<(&str, &str)> = keys.iter().map(|key| (key.as_str(), "  timeout: 4\n")).collect();
+    let repo = Repo::with(&manifests);
+    let broken = Effect::ServerError { code: 502, body: ErrorBody::Html };
+    server.change(|behaviour| {
+        behaviour.fail_next = vec![Fault::on(patchctl::simulator::Call::Get, broken); 12];
+    });
+    let ran = repo.run_at(&server, &["plan"]).ends(0);
+    let lines: Vec<&str> = ran.stderr.lines().filter(|line| line.contains("follows")).collect();
+    assert_eq!(lines.len(), 1, "{}", ran.stderr);
+    assert!(lines[0].contains("502 Bad Gateway"), "{lines:?}");
+    ran.says("12 of them retries");
+}
+
+/// Calls in flight are told to wait many times, and again after that; it is one line.
+#[test]
+fn waits_that_follow_each_other_are_one_line() {
+    let keys: Vec<String> = (1..=12).map(|n| format!("job-{n}")).collect();
+    let server = Server::of((1..=12).zip(&keys).map(|(n, key)| live_job(n, key)).collect());
+    let manifests: Vec<(&str, &str)> = keys.iter().map(|key| (key.as_str(), "  timeout: 4\n")).collect();
+    let repo = Repo::with(&manifests);
+    let refused = Effect::Throttle { form: ThrottleForm::ToWait, seconds: 1 };
+    server.change(|behaviour| {
+        behaviour.fail_next = vec![Fault::on(patchctl::simulator::Call::Get, refused); 6];
+    });
+    let ran = repo.run_at(&server, &["plan"]).ends(0);
+    let n_lines = ran.stderr.lines().filter(|line| line.contains("asks to wait")).count();
+    assert_eq!(n_lines, 1, "{}", ran.stderr);
+    assert!(!ran.cost.contains("waited 0 s"), "{}", ran.cost);
 }

@@ -77,10 +77,10 @@ fn an_answer_that_is_not_json() {
     let pages = [Call::Auth, Call::List, Call::Get].map(page);
     server.change(|behaviour| behaviour.fail_next.extend(pages));
     let ran = repo.run_at(&server, &["plan"]).ends(0);
-    ran.complains("3 of them retries");
+    ran.says("3 of them retries");
 
     // One that stays; without time to wait there is one try.
-    let plan = ["plan", "--max-wait", "0"];
+    let plan = ["plan", "--refresh", "--max-wait", "0"];
     let page = |call| page(call).always();
     server.change(|behaviour| behaviour.fail_next = vec![page(Call::Get)]);
     let ran = repo.run_at(&server, &plan).ends(1);
@@ -241,4 +241,28 @@ fn what_the_server_says_cannot_steer_the_terminal() {
     );
     let ran = repo.run_at(&server, &["plan"]).ends(0);
     assert!(!ran.stdout.contains(['\u{1b}', '\u{7}']), "{:?}", ran.stdout);
+}
+
+/// A file that says nothing is a mistake, also where no certificate is needed.
+#[test]
+fn a_certificate_file_that_holds_none() {
+    let (server, repo) = setting();
+    repo.write("ca.der", b"0\x82\x01\x22not text");
+    repo.write("empty.pem", "");
+    repo.write("notes.pem", "our authority is in the other file\n");
+    repo.write("bad.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    for (name, problem) in [
+        ("ca.der", "holds no certificate in PEM form"),
+        ("empty.pem", "holds no certificate in PEM form"),
+        ("notes.pem", "holds no certificate in PEM form"),
+        ("bad.pem", "holds a damaged certificate"),
+    ] {
+        let ran = repo.run_at(&server, &["plan", "--cacert", name]).ends(1);
+        ran.complains(&format!(
+            "error: `{name}` {problem}, and --cacert takes a PEM file with at least one\n"
+        ))
+        .complains("= help: a PEM file holds lines `-----BEGIN CERTIFICATE-----`");
+    }
+    repo.run_at(&server, &["doctor", "--cacert", "ca.der"]).ends(1);
+    assert_eq!(server.take_counts(), counts(&[]), "nothing is asked for before");
 }

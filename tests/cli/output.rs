@@ -135,6 +135,11 @@ fn members_of_an_apply() {
     );
 }
 
+/// What is not asked for again.
+fn elsewhere() -> Effect {
+    Effect::Redirect { to: "https://elsewhere.example/".to_owned() }
+}
+
 #[test]
 fn every_run_ends_with_what_it_cost() {
     let (server, repo) = setting();
@@ -147,7 +152,7 @@ fn every_run_ends_with_what_it_cost() {
     assert!(second.ends_with(", waited 0 s, 1 job from the cache\n"), "{second}");
     assert_eq!(cost(&["plan", "-q"]), "");
     // A run that fails has cost something, too.
-    server.change(|behaviour| behaviour.fail_next = vec![Fault::on(Call::List, Effect::NotJson)]);
+    server.change(|behaviour| behaviour.fail_next = vec![Fault::on(Call::List, elsewhere())]);
     assert!(cost(&["plan"]).starts_with("cost: 2 calls (1 auth, 1 list); "));
 }
 
@@ -180,7 +185,7 @@ fn a_failing_run_gives_one_document_too() {
     assert!(document["diagnostics"].as_array().unwrap().is_empty());
     failing(&["apply"], 64);
     failing(&["plan", "--reset"], 64);
-    server.change(|behaviour| behaviour.fail_next.push(Fault::on(Call::Get, Effect::NotJson)));
+    server.change(|behaviour| behaviour.fail_next.push(Fault::on(Call::Get, elsewhere())));
     let document = failing(&["apply", "--auto-approve"], 1);
     assert_eq!(document["error"]["message"].as_array().unwrap().len(), 3);
 

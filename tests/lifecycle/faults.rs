@@ -137,7 +137,15 @@ impl Trouble {
             Self::Nothing | Self::TokensEnd => true,
             Self::Fault(Effect::Throttle { form, seconds: 0 }) => *form != ThrottleForm::Silent,
             Self::Fault(Effect::Status { code: 401, .. }) => true,
-            Self::Fault(Effect::CloseBefore | Effect::CloseAfter | Effect::ServerError { .. }) => is_read,
+            Self::Fault(
+                Effect::CloseBefore
+                | Effect::CloseAfter
+                | Effect::ServerError { .. }
+                | Effect::NotJson
+                | Effect::ContentType { .. }
+                | Effect::Garbage
+                | Effect::Truncated,
+            ) => is_read,
             Self::Fault(_) | Self::ByHand => false,
         }
     }

@@ -109,6 +109,7 @@ pub(super) fn access(
             ],
             ApiError::Gateway(_)
             | ApiError::Setup(_)
+            | ApiError::CaFile { .. }
             | ApiError::BadId { .. }
             | ApiError::WaitBudget { .. }
             | ApiError::Call { .. }

@@ -74,7 +74,8 @@ fn logins_and_lists() {
     assert!(good(from_one)[2].message.ends_with("; pages count from 1"));
 
     let refused = || ApiError::GivenTokenRefused { host: "h".to_owned(), call: "GET /x".to_owned() };
-    let forbidden = || ApiError::Forbidden { call: "GET /x".to_owned(), excerpt: String::new() };
+    let forbidden =
+        || ApiError::Forbidden { call: "GET /x".to_owned(), excerpt: String::new(), is_web_page: false };
     let broken = || ApiError::BadId { id: "x".to_owned() };
     assert_eq!(status(access(&user, &Err(refused()), "Windows", None)), "failed not_checked not_checked");
     assert_eq!(status(of(&Login::GivenToken, refused())), "failed not_checked not_checked");
