@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::StreamExt;
 
-use super::progress::Progress;
 use super::identity::Identified;
 use super::planning::{Request, job, read_failed, spill_failed};
+use super::progress::Progress;
 use super::session::Failure;
 use crate::api::ReadApi;
 use crate::details::Details;

@@ -130,7 +130,10 @@ fn a_run_that_is_killed_while_it_waits_loses_nothing_of_what_it_read() {
     let fault = Fault::on(patchctl::simulator::Call::Get, refused).nth(4).always();
     server.change(|behaviour| behaviour.fail_next = vec![fault]);
     let mut command = repo.command(&["plan", "--concurrency", "1", "--gateway", &server.url()]);
-    command.envs(crate::support::LOGIN).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    command
+        .envs(crate::support::LOGIN)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null());
     let mut child = command.spawn().unwrap();
     let cache = repo.path(".patchctl/cache");
     let is_kept = || {
