@@ -156,7 +156,7 @@ impl Inventory {
             None => (BTreeMap::new(), None),
             Some((_, Ok(remembered))) => (remembered, None),
             Some((path, Err(Damaged))) => {
-                let note = format!("the memo `{}` is not used: it is damaged", path.display());
+                let note = format!("the memo `{}` is not used: it is damaged", (sources.shown)(path));
                 (BTreeMap::new(), Some(note))
             }
         };

@@ -112,6 +112,13 @@ fn a_job_that_the_console_disabled_stays_off_after_a_revert_of_another() {
     assert_eq!(server.job(&id(2))["status"], "Disabled");
 }
 
+/// Another team links a job of a platform to this one that our run has nothing to do with.
+fn child_of_others(parent: &str) -> Event {
+    let child = json!({"name": "theirs", "platform": "Linux", "linkedJobId": parent});
+    let job: Map<String, Value> = serde_json::from_value(child).unwrap();
+    Event::Insert { user: "berta.l".to_owned(), job }
+}
+
 #[test]
 fn a_parent_with_children_that_are_not_shown_stays() {
     let server = Server::of(Vec::new());
@@ -120,9 +127,7 @@ fn a_parent_with_children_that_are_not_shown_stays() {
     repo.run_at(&server, &APPLY).ends(0);
     let parent = id_of(&server, "parent", "Windows").unwrap();
     // The run wrote to no job of that platform, so its list is not read: as where a login may not see a job.
-    let child = json!({"name": "theirs", "platform": "Linux", "linkedJobId": parent});
-    let job: Map<String, Value> = serde_json::from_value(child).unwrap();
-    server.happen(&Event::Insert { user: "berta.l".to_owned(), job });
+    server.happen(&child_of_others(&parent));
     server.take_requests();
     let ran = repo.run_at(&server, &REVERT).ends(3);
     ran.says("not deleted: the API counts 1 linked to it, and shows 0");
@@ -137,11 +142,9 @@ fn a_child_that_is_not_shown_and_came_after_the_plan_keeps_its_parent() {
     write(&repo, "parent", WHOLE);
     repo.run_at(&server, &APPLY).ends(0);
     let parent = id_of(&server, "parent", "Windows").unwrap();
-    let child = json!({"name": "theirs", "platform": "Linux", "linkedJobId": parent});
-    let job: Map<String, Value> = serde_json::from_value(child).unwrap();
     // Read for the plan, and before the job is removed.
-    let insert = Event::Insert { user: "berta.l".to_owned(), job };
-    server.change(|behaviour| behaviour.meanwhile = vec![Meanwhile::before(Call::Get, 2, insert)]);
+    let insert = Meanwhile::before(Call::Get, 2, child_of_others(&parent));
+    server.change(|behaviour| behaviour.meanwhile = vec![insert]);
     server.take_requests();
     repo.run_at(&server, &REVERT).ends(3).says("the API counts 1 linked to it, and shows 0");
     assert!(server.requests().iter().all(|call| call.call != Call::Delete));
